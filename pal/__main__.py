@@ -1,0 +1,6 @@
+"""``python -m pal``: the command line of PAL."""
+
+from pal.cli import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())

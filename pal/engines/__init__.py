@@ -1,0 +1,1 @@
+"""Engines that run the three variants; chosen by setting."""

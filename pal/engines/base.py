@@ -1,0 +1,118 @@
+"""What every engine does: select and stream, for several variants at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+VARIANTS = ("baseline", "stage1", "aligned")
+SELECTING_VARIANTS = ("stage1", "aligned")
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How replies are sampled; the same for every variant of a turn.
+
+    ``temperature`` 0 is greedy. ``repeat_penalty`` 1 is off.
+    """
+
+    temperature: float = 0.7
+    top_p: float = 0.9
+    repeat_penalty: float = 1.1
+    max_tokens: int = 40
+
+
+@dataclass(frozen=True)
+class SelectRequest:
+    """Read one distribution: ``tokens`` is the prompt, ``options`` the token
+    ids to choose among. ``session`` names the chat whose cache may be reused."""
+
+    variant: str
+    tokens: Sequence[int]
+    options: Sequence[int]
+    session: str
+
+
+@dataclass(frozen=True)
+class ReplyRequest:
+    """Continue ``tokens`` until the end-of-turn token."""
+
+    variant: str
+    tokens: Sequence[int]
+    decoding: Decoding
+    seed: int
+    session: str
+
+
+@dataclass(frozen=True)
+class Options:
+    """Answer to a SelectRequest: probabilities in the order of its options,
+    summing to 1. ``evaluated``: prompt tokens newly computed (not cached)."""
+
+    variant: str
+    probabilities: tuple[float, ...]
+    evaluated: int
+
+
+@dataclass(frozen=True)
+class Delta:
+    """A piece of one variant's reply."""
+
+    variant: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """A variant's reply has ended. ``text`` is the whole reply; ``evaluated``
+    counts newly computed prompt tokens, ``generated`` the reply's tokens."""
+
+    variant: str
+    text: str
+    evaluated: int
+    generated: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A variant failed; the others go on. ``message`` is for the visitor."""
+
+    variant: str
+    message: str
+
+
+@dataclass
+class Cancel:
+    """Set by the visitor's stop button; engines look at it between tokens."""
+
+    _event: threading.Event = field(default_factory=threading.Event)
+
+    def set(self) -> None:
+        """Ask the engine to stop."""
+        self._event.set()
+
+    @property
+    def is_set(self) -> bool:
+        """True once somebody asked to stop."""
+        return self._event.is_set()
+
+
+class Engine(Protocol):
+    """Runs the variants. Safe to call from many threads at once."""
+
+    name: str
+    quantisation: str
+    variants: tuple[str, ...]
+
+    def select(self, requests: Sequence[SelectRequest], cancel: Cancel) -> Iterator[Options | Failed]:
+        """One answer per request, as each is ready."""
+
+    def stream(self, requests: Sequence[ReplyRequest], cancel: Cancel) -> Iterator[Delta | Done | Failed]:
+        """Pieces of all replies as they come; one Done or Failed per request.
+        After ``cancel`` is set, what was written so far comes as Done."""
+
+    def close(self) -> None:
+        """Free the models; the engine cannot be used afterwards."""
