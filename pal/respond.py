@@ -74,10 +74,9 @@ class Responder:
         """
         sentences = request.persona.sentences
         replies: list[ReplyRequest] = []
-        selecting = [variant for variant in request.variants if variant in SELECTING_VARIANTS]
         chosen: dict[str, int | None] = {}
         failed: set[str] = set()
-        for event in self._select(request, selecting, cancel):
+        for event in self.select(request, cancel):
             yield event
             if isinstance(event, Failed):
                 failed.add(event.variant)
@@ -92,10 +91,10 @@ class Responder:
             replies.append(ReplyRequest(variant, prompt, request.decoding, request.seed, request.session))
         yield from self.engine.stream(replies, cancel)
 
-    def _select(
-        self, request: TurnRequest, variants: Sequence[str], cancel: Cancel
-    ) -> Iterator[Selected | Failed]:
+    def select(self, request: TurnRequest, cancel: Cancel) -> Iterator[Selected | Failed]:
+        """Only the first step: one Selected or Failed per selecting variant."""
         sentences = request.persona.sentences
+        variants = [variant for variant in request.variants if variant in SELECTING_VARIANTS]
         options = self.renderer.option_ids(len(sentences))
         asks = [
             SelectRequest(
