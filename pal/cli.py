@@ -1,0 +1,37 @@
+"""``python -m pal COMMAND``: thin entries; each module brings its own arguments."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+from pal import __version__
+from pal.errors import PalError
+
+COMMANDS = {
+    "train": ("pal.training.commands", "train the baseline, Stage 1, pairs and the aligned model"),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; a ``PalError`` becomes one line and exit status 1."""
+    argv = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(prog="python -m pal", description=__doc__.splitlines()[0])
+    parser.add_argument("--version", action="version", version=f"PAL {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (module, text) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text)
+        if argv[:1] == [name]:  # only the chosen command's module is imported
+            entry = importlib.import_module(module)
+            entry.add_arguments(command)
+            command.set_defaults(run=entry.run)
+    args = parser.parse_args(argv)
+    try:
+        return args.run(args)
+    except PalError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; what was saved stays", file=sys.stderr)
+        return 130

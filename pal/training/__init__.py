@@ -1,0 +1,1 @@
+"""Training: data, the two SFT tasks, preference pairs and alignment."""

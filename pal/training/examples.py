@@ -1,0 +1,98 @@
+"""Dialogues as training examples: persona, exchanges, labels of one speaker."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pal.dialogue import Dialogue, Exchange
+from pal.persona import MAX_SENTENCES
+from pal.training.text import naturalise
+
+
+@dataclass(frozen=True)
+class Example:
+    """One dialogue seen from one speaker, in natural English.
+
+    ``labels[i]``: 0-based sentences that reply i entails, strongest first
+    (() none, None not labelled). ``exhaustive`` is False when only positive
+    labels are known, so that "none" cannot be learned from this example.
+    """
+
+    id: str
+    sentences: tuple[str, ...]
+    exchanges: tuple[Exchange, ...]
+    labels: tuple[tuple[int, ...] | None, ...]
+    exhaustive: bool = True
+
+
+def from_dialogue(dialogue: Dialogue, speaker: str = "B", *, exhaustive: bool = True) -> Example | None:
+    """The example of ``speaker``; None when the speaker has no persona or says nothing.
+
+    Consecutive turns of one speaker are joined. A persona of more than nine
+    sentences keeps the labelled ones first, then the earliest.
+    """
+    sentences = dialogue.personas.get(speaker, ())
+    exchanges: list[Exchange] = []
+    labels: list[tuple[int, ...] | None] = []
+    pending: list[str] = []
+    previous = None
+    for turn in dialogue.turns:
+        text = naturalise(turn.text)
+        if turn.speaker != speaker:
+            pending.append(text)
+        elif previous == speaker and exchanges:
+            joined = exchanges[-1].reply + " " + text
+            exchanges[-1] = Exchange(exchanges[-1].user, joined, exchanges[-1].selected)
+        else:
+            label = turn.persona
+            exchanges.append(Exchange(" ".join(pending) or None, text, label[0] if label else None))
+            labels.append(label)
+            pending = []
+        previous = turn.speaker
+    if not sentences or not exchanges:
+        return None
+    keep = _kept(sentences, labels)
+    place = {old: new for new, old in enumerate(keep)}
+    return Example(
+        id=f"{dialogue.id}/{speaker}",
+        sentences=tuple(naturalise(sentences[index]) for index in keep),
+        exchanges=tuple(
+            Exchange(exchange.user, exchange.reply, place.get(exchange.selected)) for exchange in exchanges
+        ),
+        labels=tuple(
+            None if label is None else tuple(place[index] for index in label if index in place) for label in labels
+        ),
+        exhaustive=exhaustive,
+    )
+
+
+def _kept(sentences: Sequence[str], labels: Sequence[tuple[int, ...] | None]) -> list[int]:
+    used = {index for label in labels if label for index in label}
+    order = sorted(range(len(sentences)), key=lambda index: (index not in used, index))
+    return sorted(order[:MAX_SENTENCES])
+
+
+def shuffled(example: Example, seed: int) -> Example:
+    """The example with its sentences in a seeded random order, labels moved along.
+
+    Without this the number of a sentence would carry information.
+    """
+    digest = hashlib.sha256(f"{seed}:{example.id}".encode()).digest()
+    order = list(range(len(example.sentences)))
+    random.Random(digest).shuffle(order)
+    place = {old: new for new, old in enumerate(order)}
+    return Example(
+        id=example.id,
+        sentences=tuple(example.sentences[index] for index in order),
+        exchanges=tuple(
+            Exchange(exchange.user, exchange.reply, None if exchange.selected is None else place[exchange.selected])
+            for exchange in example.exchanges
+        ),
+        labels=tuple(
+            None if label is None else tuple(place[index] for index in label) for label in example.labels
+        ),
+        exhaustive=example.exhaustive,
+    )

@@ -1,0 +1,242 @@
+"""The one training loop: steps, accumulation, schedule, records, resume.
+
+A run is a pure function of recipe, data and seed: batch s is computed from s
+alone, so a killed run that resumes from its last saved step ends exactly like
+an unbroken one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import random
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file, save_file
+from tqdm import tqdm
+
+from pal.errors import RecipeError
+from pal.training.recipe import Recipe
+
+
+class Task(Protocol):
+    """What is trained: a number of items and the loss of some of them."""
+
+    size: int
+
+    def micro_batches(self, items: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+        """Items (epoch, index) grouped into forward passes."""
+
+    def counts(self, items: Sequence[tuple[int, int]]) -> dict[str, int]:
+        """Denominator of each loss term over a whole batch."""
+
+    def losses(self, policy: torch.nn.Module, items: Sequence[tuple[int, int]]) -> dict[str, torch.Tensor]:
+        """Summed loss of each term; detached extras start with ``_``."""
+
+    weights: dict[str, float]
+
+
+def total_steps(recipe: Recipe, size: int) -> int:
+    """Optimizer steps of the run; the last batch may be smaller, none is dropped."""
+    return recipe.steps or math.ceil(size * recipe.epochs / recipe.batch)
+
+
+def batch_items(recipe: Recipe, size: int, step: int) -> list[tuple[int, int]]:
+    """The (epoch, index) pairs of a step: seeded permutations, epoch after epoch."""
+    last = recipe.steps * recipe.batch if recipe.steps else math.ceil(size * recipe.epochs)
+    items = []
+    for place in range(step * recipe.batch, min((step + 1) * recipe.batch, last)):
+        epoch, index = divmod(place, size)
+        items.append((epoch, _permutation(size, recipe.seed, epoch)[index]))
+    return items
+
+
+def _permutation(size: int, seed: int, epoch: int) -> list[int]:
+    order = list(range(size))
+    random.Random(f"order:{seed}:{epoch}").shuffle(order)
+    return order
+
+
+def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
+    """Linear warm-up, then a cosine down to ``final_learning_rate`` of the peak."""
+    warm = min(recipe.warmup_steps, steps)
+    if step < warm:
+        return recipe.learning_rate * (step + 1) / warm
+    progress = (step - warm) / max(1, steps - warm)
+    floor = recipe.final_learning_rate
+    return recipe.learning_rate * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def train(
+    task: Task,
+    policy: torch.nn.Module,
+    recipe: Recipe,
+    out: Path,
+    accelerator: Accelerator,
+    hashes: dict[str, str],
+    measure: Callable[[torch.nn.Module], dict[str, float]] | None = None,
+) -> list[dict]:
+    """Train ``policy`` in place; returns the loss curve, one record a step.
+
+    ``measure`` reads development figures every ``recipe.dev_steps`` steps and
+    at the end; they join the curve.
+
+    Everything goes to ``out``: ``adapter/`` (PEFT), ``record.json`` (resolved
+    recipe, data hashes, curve, duration, hardware) and ``state/`` (to resume).
+
+    Raises:
+        RecipeError: ``out`` holds a run of another recipe or other data.
+    """
+    steps = total_steps(recipe, task.size)
+    trainable = [value for value in policy.parameters() if value.requires_grad]
+    optimizer = torch.optim.AdamW(trainable, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    policy, optimizer = accelerator.prepare(policy, optimizer)
+    run = _Run(out, recipe, hashes, steps, accelerator)
+    start, curve, spent = run.resume(accelerator.unwrap_model(policy), optimizer)
+    begun = time.monotonic()
+    bar = tqdm(total=steps, initial=start, unit="step", disable=not accelerator.is_main_process)
+    policy.train()
+    for step in range(start, steps):
+        record = _step(task, policy, optimizer, recipe, step, steps, accelerator)
+        if measure and ((step + 1) % recipe.dev_steps == 0 or step + 1 == steps):
+            record |= measure(accelerator.unwrap_model(policy))
+            tqdm.write(f"step {step + 1}: " + ", ".join(f"{k} {v:.4g}" for k, v in record.items() if k != "step"))
+        curve.append(record)
+        bar.update()
+        bar.set_postfix({key: f"{value:.3f}" for key, value in record.items() if key not in ("step", "lr")})
+        if (step + 1) % recipe.save_steps == 0 or step + 1 == steps:
+            elapsed = spent + time.monotonic() - begun
+            run.save(accelerator.unwrap_model(policy), optimizer, step + 1, curve, elapsed)
+    bar.close()
+    return curve
+
+
+def _step(task, policy, optimizer, recipe, step, steps, accelerator) -> dict:
+    items = batch_items(recipe, task.size, step)
+    counts = task.counts(items)
+    torch.manual_seed(hash((recipe.seed, step)) % 2**31)
+    mine = items[accelerator.process_index :: accelerator.num_processes]
+    sums = dict.fromkeys(counts, 0.0)
+    groups = task.micro_batches(mine)
+    for number, group in enumerate(groups):
+        losses = task.losses(policy, group)
+        # counts are of the whole batch and processes average their gradients
+        scaled = [
+            task.weights[name] * losses[name] / max(1, counts[name]) for name in counts if task.weights[name]
+        ]
+        loss = sum(scaled) * accelerator.num_processes
+        if number + 1 < len(groups):
+            with accelerator.no_sync(policy):
+                accelerator.backward(loss)
+        else:
+            accelerator.backward(loss)
+        for name in counts:
+            sums[name] += float(losses[name].detach())
+    accelerator.clip_grad_norm_([p for p in policy.parameters() if p.requires_grad], recipe.clip)
+    rate = learning_rate(recipe, step, steps)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    names = list(counts)
+    reduced = accelerator.reduce(torch.tensor([sums[name] for name in names], device=accelerator.device))
+    means = {name: float(value) / max(1, counts[name]) for name, value in zip(names, reduced, strict=True)}
+    return {"step": step + 1, "lr": rate, **means}
+
+
+class _Run:
+    """A run's folder."""
+
+    def __init__(self, out: Path, recipe: Recipe, hashes: dict[str, str], steps: int, accelerator: Accelerator):
+        self.out, self.recipe, self.hashes, self.steps, self.accelerator = out, recipe, hashes, steps, accelerator
+
+    def resume(self, policy, optimizer) -> tuple[int, list[dict], float]:
+        """(next step, curve so far, seconds so far); restores weights and optimizer."""
+        state = self.out / "state"
+        if not (state / "state.json").exists():
+            return 0, [], 0.0
+        saved = json.loads((state / "state.json").read_text())
+        if saved["recipe"] != self.recipe.resolved() or saved["data"] != self.hashes:
+            raise RecipeError(
+                f"{self.out} holds a run with another recipe or other data: resume it with those, "
+                "or give another --out, or delete the folder."
+            )
+        weights = load_file(state / "weights.safetensors")
+        missing = policy.load_state_dict(weights, strict=False).unexpected_keys
+        if missing:
+            raise RecipeError(f"{state} does not fit this model ({missing[0]}): delete the folder to start anew.")
+        optimizer.load_state_dict(torch.load(state / "optimizer.pt", weights_only=True))
+        return saved["step"], saved["curve"], saved["seconds"]
+
+    def save(self, policy, optimizer, step: int, curve: list[dict], seconds: float) -> None:
+        """Write state, adapter and record; each folder appears whole or not at all."""
+        self.accelerator.wait_for_everyone()
+        if not self.accelerator.is_main_process:
+            return
+        self.out.mkdir(parents=True, exist_ok=True)
+        fresh = self.out / "state.new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir()
+        weights = {name: value.detach().cpu().contiguous() for name, value in policy.named_parameters()
+                   if value.requires_grad}
+        save_file(weights, fresh / "weights.safetensors")
+        torch.save(optimizer.state_dict(), fresh / "optimizer.pt")
+        state = {"recipe": self.recipe.resolved(), "data": self.hashes, "step": step, "curve": curve,
+                 "seconds": seconds}
+        (fresh / "state.json").write_text(json.dumps(state))
+        _replace_folder(fresh, self.out / "state")
+        save_adapter(policy.model, self.out / "adapter")
+        record = {
+            "recipe": self.recipe.resolved(),
+            "data_sha256": self.hashes,
+            "steps": self.steps,
+            "finished_steps": step,
+            "seconds": round(seconds, 1),
+            "hardware": hardware(self.accelerator),
+            "curve": curve,
+        }
+        (self.out / "record.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+def _replace_folder(fresh: Path, place: Path) -> None:
+    old = place.with_name(place.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if place.exists():
+        os.rename(place, old)
+    os.rename(fresh, place)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def save_adapter(model, folder: Path) -> None:
+    """The active adapter in PEFT's layout, weights in fp16 (half the size; the
+    rounding is far below an update), base named by its Hub id."""
+    fresh = folder.with_name(folder.name + ".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    model.save_pretrained(fresh)
+    weights = load_file(fresh / "adapter_model.safetensors")
+    half = {name: value.half().contiguous() for name, value in weights.items()}
+    save_file(half, fresh / "adapter_model.safetensors", metadata={"format": "pt"})
+    config = json.loads((fresh / "adapter_config.json").read_text())
+    config["base_model_name_or_path"] = "HuggingFaceTB/SmolLM2-135M-Instruct"
+    (fresh / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    (fresh / "README.md").unlink(missing_ok=True)
+    _replace_folder(fresh, folder)
+
+
+def hardware(accelerator: Accelerator) -> dict[str, object]:
+    """What the run was done on."""
+    cuda = torch.cuda.is_available()
+    return {
+        "device": torch.cuda.get_device_name() if cuda else platform.processor() or platform.machine(),
+        "processes": accelerator.num_processes,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }

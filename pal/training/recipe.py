@@ -1,0 +1,147 @@
+"""One YAML file = one run. Unknown keys are refused by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from pal.errors import RecipeError
+
+RECIPES = Path(__file__).with_name("recipes")
+TASKS = ("baseline", "stage1", "align")
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """A dialogues file and how it is used.
+
+    ``exhaustive``: unlabelled turns aside, its labels name every persona
+    sentence that a turn entails, so "none" can be learned from it.
+    ``repeat`` shows it more than once an epoch, each time shuffled anew.
+    """
+
+    file: str
+    speakers: tuple[str, ...] = ("B",)
+    exhaustive: bool = True
+    limit: int = 0
+    repeat: int = 1
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a run besides the data itself.
+
+    ``questions``: dialogues made from persona_response_pairs.
+    ``selection_weight``: weight of the selection task beside the reply task,
+    each being its own mean. ``batch``: examples (SFT) or dialogues (align) per
+    optimizer step. ``sft_weight``: weight of the chosen replies' own
+    cross-entropy beside DPO. ``micro_batch_tokens``: padded tokens per forward
+    pass (one example at least). ``steps`` 0: as ``epochs`` gives.
+    """
+
+    task: str
+    data: tuple[DataSource, ...] = ()
+    questions_file: str = ""
+    questions: int = 0
+    seed: int = 1
+    epochs: float = 1.0
+    steps: int = 0
+    batch: int = 8
+    learning_rate: float = 5e-4
+    warmup_steps: int = 20
+    final_learning_rate: float = 0.05  # share of the peak at the end of the cosine
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    selection_weight: float = 1.0
+    rank: int = 16
+    alpha: int = 32
+    dropout: float = 0.0
+    max_tokens: int = 1024
+    micro_batch_tokens: int = 1
+    precision: str = "fp32"
+    beta: float = 0.1
+    sft_weight: float = 0.0
+    save_steps: int = 25
+    dev_steps: int = 40
+    dev_dialogues: int = 40
+
+    def resolved(self) -> str:
+        """The recipe as YAML, every setting written out."""
+        content = dataclasses.asdict(self)
+        content["data"] = [{**source, "speakers": list(source["speakers"])} for source in content["data"]]
+        return yaml.safe_dump(content, sort_keys=False)
+
+
+def load_recipe(name: str, task: str, overrides: dict[str, object] | None = None) -> Recipe:
+    """Recipe ``name`` ("cpu", "gpu" or a YAML file's path) for a task.
+
+    A file may hold one run, or one section per task.
+
+    Raises:
+        RecipeError: no such recipe, an unknown key, or an impossible value.
+    """
+    path = RECIPES / f"{name}.yaml" if (RECIPES / f"{name}.yaml").exists() else Path(name)
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in RECIPES.glob("*.yaml")))
+        raise RecipeError(f"No recipe “{name}”: give one of {known}, or the path of a YAML file.")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path}: not YAML ({error}).") from None
+    if not isinstance(content, dict):
+        raise RecipeError(f"{path}: expected settings by name.")
+    if set(content) & set(TASKS):
+        if task not in content:
+            raise RecipeError(f"{path}: has no section for “{task}”.")
+        content = content[task]
+    return build_recipe({**content, "task": task, **(overrides or {})}, str(path))
+
+
+def build_recipe(content: dict, origin: str) -> Recipe:
+    """Recipe from settings by name; see ``load_recipe`` for the errors."""
+    sources = tuple(_source(entry, origin) for entry in content.get("data", ()))
+    recipe = _build(Recipe, {**content, "data": sources}, origin)
+    if recipe.task not in TASKS:
+        raise RecipeError(f"{origin}: unknown task “{recipe.task}”; it is one of {', '.join(TASKS)}.")
+    for key in ("batch", "rank", "micro_batch_tokens", "save_steps", "dev_steps", "max_tokens"):
+        if getattr(recipe, key) < 1:
+            raise RecipeError(f"{origin}: {key} is {getattr(recipe, key)}; it must be at least 1.")
+    for key in ("learning_rate", "beta"):
+        if getattr(recipe, key) <= 0:
+            raise RecipeError(f"{origin}: {key} is {getattr(recipe, key)}; it must be above 0.")
+    if recipe.precision not in ("fp32", "bf16"):
+        raise RecipeError(f"{origin}: precision “{recipe.precision}” is unknown; it is fp32 or bf16.")
+    return recipe
+
+
+def _source(entry: object, origin: str) -> DataSource:
+    if not isinstance(entry, dict):
+        raise RecipeError(f"{origin}: each entry of data needs at least a file, not {entry!r}.")
+    if "speakers" in entry:
+        entry = {**entry, "speakers": tuple(entry["speakers"])}
+    return _build(DataSource, entry, origin)
+
+
+def _build(kind: type, content: dict, origin: str):
+    fields = {item.name: item for item in dataclasses.fields(kind)}
+    unknown = sorted(set(content) - set(fields))
+    if unknown:
+        raise RecipeError(f"{origin}: unknown setting “{unknown[0]}”; known are {', '.join(fields)}.")
+    values = {}
+    for key, value in content.items():
+        default = fields[key].default
+        if isinstance(default, float) and isinstance(value, (int, float, str)):
+            try:
+                value = float(value)  # YAML reads 5e-4 as text
+            except ValueError:
+                raise RecipeError(f"{origin}: {key} is {value!r}; it must be a number.") from None
+        elif default is not dataclasses.MISSING and not isinstance(value, type(default)):
+            raise RecipeError(f"{origin}: {key} is {value!r}; it must be of the kind of {default!r}.")
+        values[key] = value
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise RecipeError(f"{origin}: {error}.") from None

@@ -1,0 +1,114 @@
+"""Supervised fine-tuning: the baseline, and Stage 1's two tasks at once.
+
+The two tasks are weighted as two tasks: the reply loss is a mean over reply
+tokens, the selection loss a mean over selections, and neither dilutes the other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+
+from pal.errors import DataError
+from pal.prompt import Renderer, TrainingSequence
+from pal.training.data import read_dialogues
+from pal.training.examples import Example, from_dialogue, shuffled
+from pal.training.losses import reply_loss, selection_loss
+from pal.training.policy import collate, trained_selections
+from pal.training.questions import question_examples
+from pal.training.recipe import Recipe
+
+
+class SftTask:
+    """Dialogues as whole sequences; ``selects=False`` is the baseline."""
+
+    def __init__(self, examples: Sequence[Example], renderer: Renderer, recipe: Recipe, device: torch.device):
+        self.selects = recipe.task == "stage1"
+        self.size = len(examples)
+        self.weights = {"reply": 1.0, "selection": recipe.selection_weight}
+        self._examples, self._renderer, self._recipe, self._device = examples, renderer, recipe, device
+
+    def sequence(self, item: tuple[int, int]) -> TrainingSequence:
+        """The sequence of (epoch, index); sentence order is new each epoch."""
+        epoch, index = item
+        example = shuffled(self._examples[index], self._recipe.seed * 1000 + epoch)
+        return self._renderer.training_sequence(
+            example.sentences,
+            example.exchanges,
+            example.labels,
+            selects=self.selects,
+            budget=self._recipe.max_tokens,
+        )
+
+    def micro_batches(self, items: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+        """Items of similar length together, up to the recipe's padded tokens."""
+        sized = sorted((len(self.sequence(item).ids), item) for item in items)
+        groups: list[list[tuple[int, int]]] = []
+        for length, item in sized:
+            if groups and (len(groups[-1]) + 1) * length <= self._recipe.micro_batch_tokens:
+                groups[-1].append(item)
+            else:
+                groups.append([item])
+        return groups
+
+    def counts(self, items: Sequence[tuple[int, int]]) -> dict[str, int]:
+        """Reply tokens and trained selections of a batch."""
+        replies = selections = 0
+        for item in items:
+            sequence = self.sequence(item)
+            replies += sum(span.end - span.start for span in sequence.replies)
+            selections += len(trained_selections(sequence, self._examples[item[1]].exhaustive))
+        return {"reply": replies, "selection": selections} if self.selects else {"reply": replies}
+
+    def losses(self, policy: torch.nn.Module, items: Sequence[tuple[int, int]]) -> dict[str, torch.Tensor]:
+        """Summed reply loss and, for Stage 1, summed selection loss, in nats."""
+        sequences = [self.sequence(item) for item in items]
+        exhaustive = [self._examples[index].exhaustive for _, index in items]
+        batch = collate(sequences, exhaustive, self._renderer.end_id).to(self._device)
+        replies, selections = policy(batch)
+        losses = {"reply": reply_loss(replies, batch.targets)}
+        if self.selects:
+            losses["selection"] = selection_loss(selections, batch.allowed, batch.right)
+        return losses
+
+
+def load_examples(recipe: Recipe, folder: Path) -> tuple[list[Example], dict[str, str]]:
+    """Examples of a recipe's data and the SHA-256 of each file.
+
+    Raises:
+        DataError: a missing or malformed file, or no example at all.
+    """
+    examples: list[Example] = []
+    hashes: dict[str, str] = {}
+    for source in recipe.data:
+        path = folder / source.file
+        dialogues = read_dialogues(path)
+        hashes[source.file] = _sha256(path)
+        if source.limit:
+            dialogues = dialogues[: source.limit]
+        made = [
+            from_dialogue(dialogue, speaker, exhaustive=source.exhaustive)
+            for dialogue in dialogues
+            for speaker in source.speakers
+        ]
+        examples += [example for example in made if example is not None] * source.repeat
+    if recipe.questions:
+        path = folder / recipe.questions_file
+        examples += question_examples(path, recipe.questions, recipe.seed)
+        hashes[recipe.questions_file] = _sha256(path)
+    if not examples:
+        raise DataError(f"{folder}: the recipe names no data with a persona; check its `data` entries.")
+    return examples, hashes
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def accelerator_for(recipe: Recipe) -> Accelerator:
+    """One process, or as many as ``accelerate launch`` started."""
+    return Accelerator(mixed_precision="bf16" if recipe.precision == "bf16" else "no", cpu=not torch.cuda.is_available())
