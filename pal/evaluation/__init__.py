@@ -1,0 +1,1 @@
+"""Measuring selections and replies against data."""

@@ -1,0 +1,103 @@
+"""95 % percentile intervals by resampling whole dialogues.
+
+Turns of one dialogue are not independent, so dialogues are drawn with
+replacement and every turn takes its dialogue's multiplicity as weight
+(the cluster bootstrap; Davison & Hinkley 1997, section 3.8).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+Statistic = Callable[[np.ndarray], float]  # row weights (rows,) -> value
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its 95 % interval; nan where it is not defined."""
+
+    value: float
+    low: float
+    high: float
+
+    def to_json(self) -> dict[str, float | None]:
+        """Plain numbers; None for nan, since JSON has none."""
+        numbers = {"value": self.value, "low": self.low, "high": self.high}
+        return {name: None if math.isnan(number) else round(float(number), 6) for name, number in numbers.items()}
+
+
+class Bootstrap:
+    """Resamples of one table of rows; the same ones for every statistic, so
+    differences of two statistics of the same rows are paired.
+
+    Args:
+        clusters: the dialogue of each row.
+        samples: number of resamples.
+        seed: of the resampling.
+
+    Raises:
+        ValueError: there is no row.
+    """
+
+    def __init__(self, clusters: Sequence[Hashable], samples: int = 1000, seed: int = 0):
+        names = list(dict.fromkeys(clusters))
+        if not names:
+            raise ValueError("nothing to resample: no rows")
+        position = {name: number for number, name in enumerate(names)}
+        self._row_cluster = np.array([position[cluster] for cluster in clusters])
+        draws = np.random.default_rng(seed).integers(0, len(names), size=(samples, len(names)))
+        self._counts = np.stack([np.bincount(draw, minlength=len(names)) for draw in draws])
+
+    def estimate(self, statistic: Statistic) -> Estimate:
+        """The statistic on the rows as they are, with its percentile interval.
+
+        Resamples on which it is not defined (nan) are left out.
+        """
+        value = float(statistic(np.ones(len(self._row_cluster))))
+        values = np.array([statistic(counts[self._row_cluster].astype(float)) for counts in self._counts])
+        values = values[~np.isnan(values)]
+        if math.isnan(value) or not len(values):
+            return Estimate(value, math.nan, math.nan)
+        low, high = np.percentile(values, [2.5, 97.5])
+        return Estimate(value, float(low), float(high))
+
+    def difference(self, first: Statistic, second: Statistic) -> Estimate:
+        """``first`` − ``second`` on the same resamples: a paired interval."""
+        return self.estimate(lambda weights: first(weights) - second(weights))
+
+
+def mean_of(values: Sequence[float]) -> Statistic:
+    """The weighted mean of one number per row."""
+    return ratio_of(values, np.ones(len(values)))
+
+
+def ratio_of(above: Sequence[float], below: Sequence[float]) -> Statistic:
+    """Weighted sum of ``above`` / weighted sum of ``below``; nan over zero."""
+    top, bottom = np.asarray(above, dtype=float), np.asarray(below, dtype=float)
+
+    def statistic(weights: np.ndarray) -> float:
+        total = float(weights @ bottom)
+        return float(weights @ top) / total if total else math.nan
+
+    return statistic
+
+
+def jackknife(clusters: Sequence[Hashable], statistic: Statistic) -> Estimate:
+    """The statistic ± 1.96 standard errors by leaving out one dialogue at a time.
+
+    For distinct-n, where a bootstrap sample repeats dialogues and so always
+    looks less varied than the corpus it came from.
+    """
+    names = list(dict.fromkeys(clusters))
+    position = {name: number for number, name in enumerate(names)}
+    rows = np.array([position[cluster] for cluster in clusters])
+    value = float(statistic(np.ones(len(rows))))
+    left_out = np.array([statistic((rows != number).astype(float)) for number in range(len(names))])
+    if len(names) < 2 or np.isnan(left_out).any():
+        return Estimate(value, math.nan, math.nan)
+    error = math.sqrt((len(names) - 1) / len(names) * float(((left_out - left_out.mean()) ** 2).sum()))
+    return Estimate(value, value - 1.96 * error, value + 1.96 * error)

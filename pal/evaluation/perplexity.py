@@ -1,0 +1,95 @@
+"""Likelihood of the gold replies under each variant, with transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pal.evaluation.turns import MeasuredDialogue
+from pal.prompt import Renderer
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Sum of the natural log-probabilities of one gold reply's tokens, its
+    end token included, and their number."""
+
+    log_probability: float
+    tokens: int
+
+
+class GoldReplyScorer:
+    """Scores gold replies with PEFT adapters on the dequantised base.
+
+    The weights are the ones that are served, in float32. Runs on a GPU when
+    there is one.
+
+    Args:
+        variants: names of the adapters to load.
+        renderer: the sequence of training and serving.
+        adapters: folder of the adapters; None for the repository's.
+    """
+
+    def __init__(self, variants: Sequence[str], renderer: Renderer, adapters: Path | None = None):
+        import torch
+        from peft import PeftModel
+
+        from pal.checkpoints import adapter_path, load_base_model
+
+        folders = {variant: str(adapter_path(variant, adapters)) for variant in variants}
+        first, *others = variants
+        self._model = PeftModel.from_pretrained(load_base_model(), folders[first], adapter_name=first)
+        for variant in others:
+            self._model.load_adapter(folders[variant], adapter_name=variant)
+        self._model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+        self._renderer = renderer
+
+    def score(
+        self, variant: str, dialogue: MeasuredDialogue, selections: Sequence[int | None] | None
+    ) -> list[Likelihood]:
+        """Likelihood of each gold reply, in one forward pass over the dialogue.
+
+        Args:
+            selections: the selected sentence of every turn; None for a variant
+                without persona turns.
+
+        Returns:
+            One entry per turn that fits the context, in order; the last turns
+            of a very long dialogue may be missing.
+        """
+        exchanges = [turn.exchange for turn in dialogue.turns]
+        if selections is not None:
+            exchanges = [
+                replace(exchange, selected=chosen) for exchange, chosen in zip(exchanges, selections, strict=True)
+            ]
+        sequence = self._renderer.training_sequence(
+            dialogue.persona.sentences, exchanges, selects=selections is not None
+        )
+        self._model.set_adapter(variant)
+        positions = [place - 1 for span in sequence.replies for place in range(span.start, span.end)]
+        values = reply_log_probabilities(self._model, sequence.ids, positions)
+        likelihoods = []
+        for span in sequence.replies:
+            size = span.end - span.start
+            likelihoods.append(Likelihood(sum(values[:size]), size))
+            values = values[size:]
+        return likelihoods
+
+
+def reply_log_probabilities(model, ids: Sequence[int], positions: Sequence[int]) -> list[float]:
+    """Natural log-probability of the token after each of ``positions``.
+
+    The output layer runs on those positions only.
+    """
+    import torch
+
+    if not positions:
+        return []
+    device = next(model.parameters()).device
+    keep = torch.tensor(positions, device=device)
+    tokens = torch.tensor([ids], device=device)
+    with torch.inference_mode():
+        logits = model(input_ids=tokens, logits_to_keep=keep, use_cache=False).logits[0].float()
+        targets = tokens[0, keep + 1]
+        return torch.log_softmax(logits, dim=-1).gather(1, targets[:, None])[:, 0].tolist()
