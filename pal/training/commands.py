@@ -1,9 +1,9 @@
 """``python -m pal train …``: the command line of training.
 
     python -m pal train baseline --data DIR --out runs/baseline
-    python -m pal train stage1   --data DIR --out runs/stage1 --dev DEV.jsonl
-    python -m pal train pairs    --data DIR --stage1 runs/stage1/adapter --out runs/pairs.jsonl
-    python -m pal train align    --pairs runs/pairs.jsonl --stage1 runs/stage1/adapter --out runs/aligned
+    python -m pal train stage1 --data DIR --out runs/stage1 --dev DEV.jsonl
+    python -m pal train pairs --data DIR --stage1 runs/stage1/adapter --out runs/pairs.jsonl
+    python -m pal train align --pairs runs/pairs.jsonl --stage1 runs/stage1/adapter --out runs/aligned
 
 Several devices: ``accelerate launch -m pal train …``.
 """
@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+
+from pal.errors import DataError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,40 +25,56 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         command = tasks.add_parser(task, help=text)
         command.add_argument("--data", type=Path, required=True, help="folder of the recipe's data files")
+        command.add_argument("--dev", type=Path, help="dialogues file for the learning curve")
         _common(command)
+    pairs = tasks.add_parser("pairs", help="write preference pairs: Stage 1's history-only replies are rejected")
+    pairs.add_argument("--data", type=Path, required=True, help="folder of the recipe's data files")
+    pairs.add_argument("--stage1", type=Path, required=True, help="adapter folder of the Stage-1 model")
+    _common(pairs)
+    align = tasks.add_parser("align", help="Stage 2: DPO from the Stage-1 model on preference pairs")
+    align.add_argument("--pairs", type=Path, required=True, help="file of `pal train pairs` or of exported votes")
+    align.add_argument("--stage1", type=Path, required=True, help="adapter folder to start from, and reference")
+    _common(align)
 
 
 def _common(command: argparse.ArgumentParser) -> None:
     command.add_argument("--recipe", default="cpu", help="cpu, gpu, or a YAML file (default: cpu)")
-    command.add_argument("--out", type=Path, required=True, help="folder of the run; resumes what is there")
-    command.add_argument("--dev", type=Path, help="dialogues file for the learning curve")
+    command.add_argument("--out", type=Path, required=True, help="where to write; a stopped run is resumed")
     command.add_argument("--steps", type=int, help="stop after this many optimizer steps (overrides the recipe)")
     command.add_argument("--seed", type=int, help="seed (overrides the recipe)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Train what ``args.task`` names; returns the exit status."""
-    return _sft(args)
+    return {"pairs": _pairs, "align": _align}.get(args.task, _sft)(args)
 
 
-def _overrides(args: argparse.Namespace) -> dict[str, object]:
-    return {key: value for key in ("steps", "seed") if (value := getattr(args, key)) is not None}
+def _recipe(args: argparse.Namespace):
+    from pal.training.recipe import load_recipe
+
+    overrides = {key: value for key in ("steps", "seed") if (value := getattr(args, key)) is not None}
+    return load_recipe(args.recipe, "align" if args.task == "pairs" else args.task, overrides)
+
+
+def _renderer():
+    from pal import checkpoints
+    from pal.prompt import Renderer
+    from pal.tokenizer import BaseTokenizer
+
+    return Renderer(BaseTokenizer(checkpoints.base_tokenizer_path()))
 
 
 def _sft(args: argparse.Namespace) -> int:
     from pal import checkpoints
     from pal.persona import MAX_SENTENCES
-    from pal.prompt import Renderer
-    from pal.tokenizer import BaseTokenizer
     from pal.training.development import Development
     from pal.training.loop import train
     from pal.training.policy import Policy, new_adapter
-    from pal.training.recipe import load_recipe
     from pal.training.sft import SftTask, accelerator_for, load_examples
 
-    recipe = load_recipe(args.recipe, args.task, _overrides(args))
+    recipe = _recipe(args)
     examples, hashes = load_examples(recipe, args.data)
-    renderer = Renderer(BaseTokenizer(checkpoints.base_tokenizer_path()))
+    renderer = _renderer()
     accelerator = accelerator_for(recipe)
     model = new_adapter(checkpoints.load_base_model(), recipe.rank, recipe.alpha, recipe.dropout, recipe.seed)
     policy = Policy(model, renderer.option_ids(MAX_SENTENCES))
@@ -64,7 +82,82 @@ def _sft(args: argparse.Namespace) -> int:
     measure = None
     if args.dev:
         development = Development(args.dev, recipe.dev_dialogues, renderer, selects=task.selects)
-        measure = lambda trained: development.measure(trained, accelerator.device)  # noqa: E731
+
+        def measure(trained):
+            return development.measure(trained, accelerator.device)
+
     train(task, policy, recipe, args.out, accelerator, hashes, measure)
+    print(f"Adapter: {args.out / 'adapter'}; record: {args.out / 'record.json'}")
+    return 0
+
+
+def _pairs(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from pal.engines.base import Decoding
+    from pal.engines.llamacpp import LlamaCppEngine
+    from pal.training.pairs import generate_rejected, prompts, write_pair
+    from pal.training.sft import load_examples
+
+    recipe = _recipe(args)
+    examples, _ = load_examples(recipe, args.data)
+    seed = recipe.seed
+    asked = [pair for example in examples for pair in prompts(example, seed, persona_bearing_only=True)]
+    done = _finished(args.out, {pair.id for pair in asked})
+    missing = [pair for pair in asked if pair.id not in done]
+    decoding = Decoding(temperature=0.0, repeat_penalty=1.0)
+    engine = LlamaCppEngine.from_adapters({"stage1": args.stage1})
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with args.out.open("a", encoding="utf-8") as file, tqdm(total=len(missing), unit="pair") as bar:
+            for pair in generate_rejected(missing, engine, "stage1", _renderer(), decoding, seed):
+                file.write(write_pair(pair))
+                file.flush()
+                bar.update()
+    finally:
+        engine.close()
+    print(f"Pairs: {args.out}")
+    return 0
+
+
+def _finished(path: Path, asked: set[str]) -> set[str]:
+    """Ids that an earlier, stopped run has written; a half-written last line is removed."""
+    from pal.training.pairs import read_pairs
+
+    if not path.exists():
+        return set()
+    text = path.read_text(encoding="utf-8")
+    if not text.endswith("\n"):
+        path.write_text(text[: text.rfind("\n") + 1], encoding="utf-8")
+    if not path.read_text(encoding="utf-8"):
+        return set()
+    found = {pair.id for pair in read_pairs(path)}
+    if strangers := found - asked:
+        raise DataError(f"{path} holds pairs of other data ({sorted(strangers)[0]}): give another --out.")
+    return found
+
+
+def _align(args: argparse.Namespace) -> int:
+    import hashlib
+
+    from pal import checkpoints
+    from pal.persona import MAX_SENTENCES
+    from pal.training.align import AlignTask, prepare_reference, reference_key
+    from pal.training.loop import train
+    from pal.training.pairs import read_pairs
+    from pal.training.policy import Policy, load_adapter
+    from pal.training.sft import accelerator_for
+
+    recipe = _recipe(args)
+    pairs = read_pairs(args.pairs)
+    hashes = {args.pairs.name: hashlib.sha256(args.pairs.read_bytes()).hexdigest()}
+    renderer = _renderer()
+    accelerator = accelerator_for(recipe)
+    task = AlignTask(pairs, renderer, recipe, accelerator.device)
+    model = load_adapter(checkpoints.load_base_model(), args.stage1, trainable=True)
+    policy = Policy(model, renderer.option_ids(MAX_SENTENCES))
+    key = reference_key(hashes[args.pairs.name], args.stage1)
+    prepare_reference(task, policy, accelerator, args.out, key)
+    train(task, policy, recipe, args.out, accelerator, {**hashes, "reference": key})
     print(f"Adapter: {args.out / 'adapter'}; record: {args.out / 'record.json'}")
     return 0

@@ -1,0 +1,125 @@
+"""Preference pairs: the data set's reply against a reply to the history alone.
+
+One JSON object a line: ``id`` (unique), ``dialogue``, ``persona`` (sentences),
+``history`` ([{user, reply, selected}]), ``user``, ``selected`` (0-based or
+null), ``chosen``, ``rejected``. Annotators' votes export to the same form.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pal.dialogue import Exchange
+from pal.engines.base import Cancel, Decoding, Done, Engine, ReplyRequest
+from pal.errors import DataError, EngineError
+from pal.prompt import Renderer
+from pal.training.data import read_jsonl
+from pal.training.examples import Example, shuffled
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One preference; the prompt is the generation prompt with sentence ``selected``."""
+
+    id: str
+    dialogue: str
+    persona: tuple[str, ...]
+    history: tuple[Exchange, ...]
+    user: str | None
+    selected: int | None
+    chosen: str
+    rejected: str
+
+
+def read_pairs(path: str | Path) -> list[Pair]:
+    """All pairs of a file, in its order.
+
+    Raises:
+        DataError: a malformed line, or an id that occurs twice.
+    """
+    pairs: dict[str, int] = {}
+    found = []
+    for number, row in read_jsonl(path):
+        try:
+            pair = _pair(row)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{path}, line {number}: not a preference pair ({error!r}).") from None
+        if pair.id in pairs:
+            raise DataError(f"{path}, line {number}: id “{pair.id}” stands already on line {pairs[pair.id]}.")
+        pairs[pair.id] = number
+        found.append(pair)
+    if not found:
+        raise DataError(f"{path}: no pairs in it.")
+    return found
+
+
+def _pair(row: dict) -> Pair:
+    known = {item.name for item in dataclasses.fields(Pair)}
+    if unknown := set(row) - known:
+        raise ValueError(f"unknown field {sorted(unknown)[0]}")
+    pair = Pair(
+        **{
+            **row,
+            "persona": tuple(row["persona"]),
+            "history": tuple(Exchange(**exchange) for exchange in row["history"]),
+        }
+    )
+    if not pair.chosen.strip() or not pair.rejected.strip():
+        raise ValueError("chosen and rejected must not be empty")
+    if pair.selected is not None and not 0 <= pair.selected < len(pair.persona):
+        raise ValueError(f"selected {pair.selected} is no sentence of the persona")
+    return pair
+
+
+def write_pair(pair: Pair) -> str:
+    """The pair as one JSON line."""
+    return json.dumps(dataclasses.asdict(pair), ensure_ascii=False) + "\n"
+
+
+def prompts(example: Example, seed: int, *, persona_bearing_only: bool) -> list[Pair]:
+    """Pairs of an example that still lack their rejected reply."""
+    example = shuffled(example, seed)
+    return [
+        Pair(
+            id=f"{example.id}#{number}",
+            dialogue=example.id,
+            persona=example.sentences,
+            history=example.exchanges[:number],
+            user=exchange.user,
+            selected=exchange.selected,
+            chosen=exchange.reply,
+            rejected="",
+        )
+        for number, (exchange, label) in enumerate(zip(example.exchanges, example.labels, strict=True))
+        if label or (label is not None and not persona_bearing_only)
+    ]
+
+
+def history_only(renderer: Renderer, pair: Pair) -> list[int]:
+    """The generation prompt with no persona at all: generic by construction."""
+    history = [Exchange(exchange.user, exchange.reply, None) for exchange in pair.history]
+    return renderer.reply_prompt((), history, pair.user, None)
+
+
+def generate_rejected(
+    pairs: Sequence[Pair], engine: Engine, variant: str, renderer: Renderer, decoding: Decoding, seed: int
+) -> Iterator[Pair]:
+    """The pairs with ``rejected`` written by ``variant`` from the history alone.
+
+    Pairs whose rejected reply is empty or equals the chosen one are left out.
+
+    Raises:
+        EngineError: the engine failed.
+    """
+    for number, pair in enumerate(pairs):
+        request = ReplyRequest(variant, history_only(renderer, pair), decoding, seed + number, pair.dialogue)
+        for event in engine.stream([request], Cancel()):
+            if isinstance(event, Done):
+                if event.text.strip() and event.text.strip() != pair.chosen:
+                    yield dataclasses.replace(pair, rejected=event.text.strip())
+            elif not hasattr(event, "text"):
+                raise EngineError(f"{pair.id}: {event.message}")
