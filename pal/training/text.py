@@ -53,6 +53,8 @@ def detokenise(text: str) -> str:
     text = re.sub(r"([($])\s+", r"\1", text)
     text = re.sub(r"\s+(n't|['’](?:s|m|re|ve|ll|d))\b", r"\1", text)
     text = re.sub(r"(?<=\w)\s+-\s+(?=(?:old|year|in|law|time)\b)", "-", text)
+    text = re.sub(r"\b(i|you|we|they|he|she|it|don|doesn|didn|can|couldn|wouldn|isn|wasn|haven|hasn|won|that|what)"
+                  r" (m|re|ve|ll|t|s|d)\b", r"\1'\2", text, flags=re.I)
     text = re.sub(r"([.!?,])(?=[A-Za-z]{2})(?<!\.\w.)", r"\1 ", text)
     return text.strip()
 

@@ -1,0 +1,105 @@
+"""Dialogues and persona replies as training examples."""
+
+import json
+
+import pytest
+
+from pal.dialogue import Dialogue, Exchange, Utterance
+from pal.errors import DataError
+from pal.training.examples import from_dialogue, shuffled
+from pal.training.questions import question_bank, question_examples
+
+DIALOGUE = Dialogue(
+    "d", "test", {"A": ("i ski .",), "B": ("i am a nurse .", "i have a cat .", "i sail .")},
+    (
+        Utterance("A", "hi !"), Utterance("A", "what do you do ?"),
+        Utterance("B", "i work in a hospital", (0,)), Utterance("B", "and you ?", ()),
+        Utterance("A", "nothing ."), Utterance("B", "me and my cat sail .", (2, 1)),
+        Utterance("A", "ok ."), Utterance("B", "bye .", None),
+    ),
+)  # fmt: skip
+
+
+def test_turns_become_exchanges_with_labels():
+    example = from_dialogue(DIALOGUE)
+    assert example.sentences == ("I am a nurse.", "I have a cat.", "I sail.")
+    assert example.exchanges == (
+        Exchange("Hi! What do you do?", "I work in a hospital. And you?", 0),
+        Exchange("Nothing.", "Me and my cat sail.", 2),
+        Exchange("Ok.", "Bye.", None),
+    )
+    assert example.labels == ((0,), (2, 1), None)
+
+
+def test_the_other_speaker_opens_without_a_user_turn():
+    example = from_dialogue(DIALOGUE, "A")
+    assert example.exchanges[0].user is None and example.sentences == ("I ski.",)
+
+
+def test_a_speaker_without_persona_gives_no_example():
+    assert from_dialogue(Dialogue("d", "t", {"A": (), "B": ()}, DIALOGUE.turns)) is None
+
+
+def test_more_than_nine_sentences_keep_the_labelled_ones():
+    many = tuple(f"i own {n} boats ." for n in range(12))
+    example = from_dialogue(Dialogue("d", "t", {"B": many}, (Utterance("B", "11 boats !", (11,)),)))
+    assert len(example.sentences) == 9
+    assert example.sentences[example.labels[0][0]] == "I own 11 boats."
+    assert example.exchanges[0].selected == example.labels[0][0]
+
+
+def test_shuffling_moves_labels_along_and_is_seeded():
+    example = from_dialogue(DIALOGUE)
+    orders = set()
+    for seed in range(20):
+        mixed = shuffled(example, seed)
+        orders.add(mixed.sentences)
+        assert sorted(mixed.sentences) == sorted(example.sentences)
+        assert [mixed.sentences[i] for i in mixed.labels[1]] == ["I sail.", "I have a cat."]
+        assert mixed.sentences[mixed.exchanges[0].selected] == "I am a nurse."
+        assert mixed == shuffled(example, seed)
+    assert len(orders) == 6
+
+
+def pairs_file(tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    rows = []
+    for number in range(12):
+        persona = ["i work as a nurse .", "i have two dogs .", f"my favorite band is the {number} owls ."]
+        rows += [
+            {"persona": persona, "response": "i am a nurse at the city hospital .", "entailed": [0]},
+            {"persona": persona, "response": "my two dogs keep me busy .", "entailed": [1]},
+            {"persona": persona, "response": "i listen to the owls all day .", "entailed": [2]},
+        ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_questions_ask_for_the_sentence_that_the_reply_entails(tmp_path):
+    examples = question_examples(pairs_file(tmp_path), 100, seed=1)
+    assert len(examples) == 12
+    bank = question_bank()
+    asked = {question for _, questions in bank.topics for question in questions}
+    small_talk = {message for message, _ in bank.small_talk}
+    kinds = set()
+    for example in examples:
+        for exchange, labels in zip(example.exchanges, example.labels, strict=True):
+            kinds.add("none" if not labels else "sentence")
+            assert exchange.user in asked | small_talk
+            assert exchange.selected == (labels[0] if labels else None)
+            if "nurse" in exchange.reply:
+                assert labels[0] == 0
+    assert kinds == {"none", "sentence"}
+    assert examples == question_examples(pairs_file(tmp_path), 100, seed=1)
+
+
+def test_a_malformed_pair_row_is_named(tmp_path):
+    path = tmp_path / "bad.jsonl"
+    path.write_text('{"persona": ["x"], "response": "y"}\n')
+    with pytest.raises(DataError, match="line 1"):
+        question_examples(path, 1, seed=1)
+
+
+def test_every_question_of_the_bank_is_unique_within_its_topic():
+    for _, questions in question_bank().topics:
+        assert len({question.casefold() for question in questions}) == len(questions)

@@ -1,0 +1,39 @@
+"""Recipes: both load, unknown keys and impossible values are refused by name."""
+
+import pytest
+import yaml
+
+from pal.errors import RecipeError
+from pal.training.recipe import TASKS, build_recipe, load_recipe
+
+
+@pytest.mark.parametrize("name", ["cpu", "gpu"])
+@pytest.mark.parametrize("task", TASKS)
+def test_the_shipped_recipes_load_and_resolve(name, task):
+    recipe = load_recipe(name, task)
+    again = build_recipe(yaml.safe_load(recipe.resolved()), "resolved")
+    assert again == recipe and recipe.task == task
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ({"learning_rat": 1}, "unknown setting “learning_rat”"),
+        ({"data": [{"file": "x", "speaker": "B"}]}, "unknown setting “speaker”"),
+        ({"data": ["x"]}, "each entry of data"),
+        ({"batch": 0}, "batch is 0"),
+        ({"batch": "many"}, "batch is 'many'"),
+        ({"learning_rate": "fast"}, "learning_rate is 'fast'"),
+        ({"learning_rate": -1}, "learning_rate is -1"),
+        ({"precision": "int4"}, "precision “int4”"),
+        ({"task": "stage3"}, "unknown task “stage3”"),
+    ],
+)
+def test_what_is_refused(content, says):
+    with pytest.raises(RecipeError, match=says):
+        build_recipe({"task": "stage1", **content}, "here.yaml")
+
+
+def test_an_unknown_recipe_names_the_known_ones():
+    with pytest.raises(RecipeError, match="cpu, gpu"):
+        load_recipe("tpu", "stage1")
