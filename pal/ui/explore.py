@@ -1,0 +1,98 @@
+"""The Explore page: edit a persona, chat, and see three models answer side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import gradio as gr
+
+from pal.respond import Responder
+from pal.settings import Settings
+from pal.ui import layout, render, theme
+from pal.ui.examples import Example, load_examples
+from pal.ui.persona_actions import PersonaActions
+from pal.ui.turn_actions import TurnActions
+
+QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+FOCUS_LAST_ROW = """() => setTimeout(() => {
+  const rows = [...document.querySelectorAll('.pal-row textarea, .pal-row input')];
+  rows.filter((row) => row.offsetParent).at(-1)?.focus();
+}, 60)"""
+SHOW_LIVE = """() => setTimeout(() =>
+  document.querySelector('#pal-live')?.scrollIntoView({block: 'nearest'}), 250)"""
+
+
+def build(responder: Responder, examples: Sequence[Example], *, turns_at_once: int) -> gr.Blocks:
+    """The page as Gradio blocks; ``launch`` runs it."""
+    engine = responder.engine
+    with gr.Blocks(title="PAL", analytics_enabled=False, fill_width=True) as page:
+        gr.HTML(render.banner(f"{engine.name} · {engine.quantisation}"), elem_id="pal-top")
+        with gr.Row(elem_id="pal-app"):
+            with gr.Column(elem_id="pal-persona", elem_classes="pal-panel", min_width=0):
+                persona = layout.persona_editor(examples, responder.settings)
+            with gr.Column(elem_id="pal-chat", elem_classes="pal-panel", min_width=0):
+                chat = layout.conversation(examples[0])
+        _wire_persona(persona, PersonaActions(persona, chat, examples))
+        turns = TurnActions(responder, chat, persona)
+        _wire_chat(chat, turns, turns_at_once)
+        page.unload(turns.stop)
+    return page
+
+
+def _wire_persona(parts: layout.PersonaParts, actions: PersonaActions) -> None:
+    direct = {"inputs": actions.inputs, "outputs": actions.outputs, "queue": False, **QUIET}
+    gr.on(
+        [row.input for row in parts.rows],
+        actions.typed,
+        inputs=actions.inputs,
+        outputs=[parts.status, parts.text, *parts.bars, parts.none_bar],
+        queue=False,
+        trigger_mode="always_last",
+        **QUIET,
+    )
+    parts.add.click(actions.add, **direct).then(fn=None, js=FOCUS_LAST_ROW)
+    for index, (up, remove) in enumerate(zip(parts.up, parts.remove, strict=True)):
+        up.click(actions.move_up(index), **direct)
+        remove.click(actions.remove(index), **direct)
+    parts.example.input(actions.use_example, **direct)
+    parts.surprise.click(actions.surprise, **direct)
+    parts.use_text.click(actions.use_text, **direct)
+
+
+def _wire_chat(parts: layout.ChatParts, actions: TurnActions, turns_at_once: int) -> None:
+    both = {"inputs": actions.inputs, "outputs": actions.outputs, **QUIET}
+    turn = {"concurrency_id": "turn", "concurrency_limit": turns_at_once, **both}
+    gr.on([parts.message.submit, parts.send.click], actions.send, **turn)
+    for index, suggestion in enumerate(parts.suggestions):
+        suggestion.click(actions.suggest(index), **turn)
+    parts.retry.click(actions.retry, **turn)
+    starts = [parts.message.submit, parts.send.click, parts.retry.click]
+    gr.on([*starts, *(button.click for button in parts.suggestions)], fn=None, js=SHOW_LIVE)
+    parts.stop.click(actions.stop, queue=False, **QUIET)
+    parts.undo.click(actions.undo, queue=False, **both)
+    parts.clear.click(actions.clear, queue=False, **both)
+    parts.continued.input(actions.continue_with, queue=False, **both)
+    parts.live.click(actions.continue_clicked, queue=False, **both)
+
+
+def launch(responder: Responder, settings: Settings, *, block: bool = True) -> gr.Blocks:
+    """Serve the page until stopped; with ``block`` False, return at once."""
+    page = build(responder, load_examples(), turns_at_once=settings.turns_at_once)
+    page.queue(max_size=settings.queue_size, default_concurrency_limit=settings.turns_at_once)
+    page.launch(
+        server_name=settings.host,
+        server_port=settings.port or None,
+        theme=theme.theme(),
+        css_paths=[theme.STYLE],
+        footer_links=["settings"],
+        show_error=False,
+        run_history=False,
+        enable_monitoring=False,
+        ssr_mode=False,
+        pwa=False,
+        mcp_server=False,
+        max_file_size="1mb",
+        prevent_thread_lock=not block,
+        quiet=not block,
+    )
+    return page

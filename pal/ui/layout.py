@@ -1,0 +1,211 @@
+"""The Explore page's components and where they stand; no behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import gradio as gr
+
+from pal.engines.base import VARIANTS, Decoding
+from pal.persona import MAX_SENTENCES
+from pal.selection import SelectionSettings
+from pal.ui import persona_rows, render
+from pal.ui.chat_state import DEFAULT_CONTINUED, LIMITS, Chat, ChatTurn
+from pal.ui.examples import Example
+
+SUGGESTIONS = 4
+CONTINUE_ON_CLICK = """
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('[data-continue]');
+  if (button) trigger('click', {variant: button.dataset.continue});
+});
+"""
+
+
+@dataclass(frozen=True)
+class PersonaParts:
+    """The persona editor. ``shown`` holds how many of ``rows`` a visitor sees."""
+
+    shown: gr.State
+    frames: tuple[gr.Row, ...]
+    rows: tuple[gr.Textbox, ...]
+    bars: tuple[gr.HTML, ...]
+    none_bar: gr.HTML
+    legend: gr.HTML
+    up: tuple[gr.Button, ...]
+    remove: tuple[gr.Button, ...]
+    status: gr.HTML
+    add: gr.Button
+    surprise: gr.Button
+    gallery: gr.Accordion
+    example: gr.Radio
+    text: gr.Textbox
+    use_text: gr.Button
+
+
+@dataclass(frozen=True)
+class ChatParts:
+    """Conversation, composer and settings."""
+
+    chat: gr.State
+    past: gr.HTML
+    live: gr.HTML
+    spoken: gr.HTML
+    notice: gr.HTML
+    suggestions: tuple[gr.Button, ...]
+    message: gr.Textbox
+    send: gr.Button
+    stop: gr.Button
+    continued: gr.Radio
+    retry: gr.Button
+    undo: gr.Button
+    clear: gr.Button
+    seed: gr.Number
+    decoding: tuple[gr.Slider, ...]
+
+
+def _row(number: int, sentence: str, visible: bool) -> tuple[gr.Row, gr.Textbox, gr.Button, gr.Button, gr.HTML]:
+    with gr.Row(visible=visible, elem_classes="pal-row") as frame:
+        text = gr.Textbox(
+            sentence,
+            label=f"Persona sentence {number}",
+            show_label=False,
+            container=False,
+            lines=1,
+            max_lines=4,
+            placeholder="I …",
+            elem_classes="pal-sentence-box",
+            html_attributes=gr.InputHTMLAttributes(autocomplete="off", spellcheck=True),
+        )
+        up = gr.Button(f"Move sentence {number} up", elem_classes=["pal-icon", "pal-up"], interactive=number > 1)
+        remove = gr.Button(f"Remove sentence {number}", elem_classes=["pal-icon", "pal-remove"])
+        bars = gr.HTML("", elem_classes="pal-row-bars")
+    return frame, text, up, remove, bars
+
+
+def persona_editor(examples: Sequence[Example], settings: Mapping[str, SelectionSettings]) -> PersonaParts:
+    """One row for each sentence with its probabilities, ready-made personas,
+    and the same as text."""
+    first = list(examples[0].persona.sentences)
+    shown = gr.State(len(first))
+    gr.HTML("<h2>Persona</h2><p>Who all three models are. Edit it at any time.</p>")
+    legend = gr.HTML(render.legend(None, settings), elem_id="pal-legend")
+    texts = first + [""] * (MAX_SENTENCES - len(first))
+    made = [_row(number, text, number <= len(first)) for number, text in enumerate(texts, 1)]
+    frames, rows, up, remove, bars = zip(*made, strict=True)
+    none_bar = gr.HTML("", elem_id="pal-none-row")
+    status = gr.HTML(status_line(first), elem_id="pal-status")
+    with gr.Row(elem_classes="pal-buttons"):
+        add = gr.Button("Add sentence", size="sm", elem_id="pal-add")
+        surprise = gr.Button("Random persona", size="sm", elem_id="pal-random")
+    with gr.Accordion(f"{len(examples)} example personas", open=False, elem_id="pal-gallery") as gallery:
+        example = gr.Radio(
+            [one.title for one in examples],
+            value=examples[0].title,
+            label="Example personas",
+            show_label=False,
+            container=False,
+            elem_classes="pal-cards",
+        )
+    with gr.Accordion("Edit as text", open=False, elem_id="pal-as-text"):
+        text = gr.Textbox(
+            "\n".join(first), label="One sentence a line", lines=5, max_lines=12, elem_id="pal-persona-text"
+        )
+        use_text = gr.Button("Use these sentences", size="sm", elem_id="pal-use-text")
+    return PersonaParts(
+        shown, frames, rows, bars, none_bar, legend, up, remove, status, add, surprise, gallery, example, text, use_text
+    )
+
+
+def probabilities(parts: PersonaParts, rows: Sequence[str], last: ChatTurn | None) -> dict[gr.HTML, str]:
+    """The bars below ``rows``, the rows a visitor sees, for the last turn.
+
+    A sentence that has been edited since then has no bars.
+    """
+    known = last.persona.sentences if last else ()
+    options = [known.index(text) + 1 if (text := " ".join(row.split())) in known else None for row in rows]
+    options += [None] * (len(parts.bars) - len(options))
+    none = f'<p class="pal-none-label">none of these</p>{render.probability_bars(last, 0)}' if last else ""
+    return {
+        **{bar: render.probability_bars(last, option) for bar, option in zip(parts.bars, options, strict=True)},
+        parts.none_bar: none,
+    }
+
+
+def status_line(rows: Sequence[str]) -> str:
+    """The line under the rows: how many there are, or what is wrong."""
+    text, fine = persona_rows.status(rows)
+    style = "pal-hint" if fine else "pal-hint pal-wrong"
+    return f'<p class="{style}" role="status">{render.escape(text)}</p>'
+
+
+def _settings() -> tuple[gr.Number, tuple[gr.Slider, ...]]:
+    default = Decoding()
+    with gr.Accordion("Seed and decoding – the same for all three", open=False, elem_id="pal-settings"):
+        with gr.Row(elem_classes="pal-sliders"):
+            seed = gr.Number(1, label="Seed", precision=0, minimum=0, elem_id="pal-seed", min_width=120)
+            sliders = tuple(
+                gr.Slider(
+                    limit.low, limit.high, getattr(default, name), step=limit.step, label=limit.name, min_width=160
+                )
+                for name, limit in LIMITS.items()
+            )
+        gr.HTML('<p class="pal-hint">Temperature 0 always takes the likeliest word. Retry draws a new seed.</p>')
+    return seed, sliders
+
+
+def _composer(example: Example) -> dict:
+    with gr.Row(elem_id="pal-suggestions"):
+        texts = (*example.suggestions, *[""] * SUGGESTIONS)[:SUGGESTIONS]
+        suggestions = tuple(gr.Button(text, size="sm", visible=bool(text), min_width=60) for text in texts)
+    notice = gr.HTML("", elem_id="pal-notice")
+    with gr.Row(elem_id="pal-composer"):
+        message = gr.Textbox(
+            label="Your message",
+            show_label=False,
+            container=False,
+            placeholder="Say something to all three …",
+            lines=1,
+            max_lines=6,
+            scale=1,
+            elem_id="pal-message",
+        )
+        send = gr.Button("Send", variant="primary", elem_id="pal-send", min_width=88, scale=0)
+        stop = gr.Button("Stop", variant="stop", elem_id="pal-stop", visible=False, min_width=88, scale=0)
+    with gr.Row(elem_id="pal-toolbar"):
+        continued = gr.Radio(
+            [(render.NAMES[variant], variant) for variant in VARIANTS],
+            value=DEFAULT_CONTINUED,
+            label="The chat continues with",
+            container=False,
+            elem_id="pal-continued",
+        )
+        retry = gr.Button("Retry", size="sm", elem_id="pal-retry", min_width=60, scale=0)
+        undo = gr.Button("Undo", size="sm", elem_id="pal-undo", min_width=60, scale=0)
+        clear = gr.Button("Clear", size="sm", elem_id="pal-clear", min_width=60, scale=0)
+    return {
+        "suggestions": suggestions,
+        "notice": notice,
+        "message": message,
+        "send": send,
+        "stop": stop,
+        "continued": continued,
+        "retry": retry,
+        "undo": undo,
+        "clear": clear,
+    }
+
+
+def conversation(example: Example) -> ChatParts:
+    """Three columns, the composer below them, and the settings."""
+    gr.HTML(render.column_heads(), elem_id="pal-heads")
+    with gr.Column(elem_id="pal-transcript"):
+        past = gr.HTML("", elem_id="pal-past")
+        live = gr.HTML(render.WELCOME, elem_id="pal-live", js_on_load=CONTINUE_ON_CLICK)
+    spoken = gr.HTML("", elem_id="pal-spoken", html_template='<div aria-live="polite">${value}</div>')
+    composer = _composer(example)
+    seed, sliders = _settings()
+    return ChatParts(
+        chat=gr.State(Chat()), past=past, live=live, spoken=spoken, seed=seed, decoding=sliders, **composer
+    )

@@ -1,0 +1,200 @@
+"""The chat as HTML. Everything a person or a model wrote passes ``escape``."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+
+from pal.engines.base import SELECTING_VARIANTS, VARIANTS, Decoding
+from pal.selection import Selection, SelectionSettings
+from pal.ui.chat_state import ChatTurn, Reply
+
+NAMES = {"baseline": "Baseline", "stage1": "Stage 1", "aligned": "Aligned"}
+CAPTIONS = {
+    "baseline": "Ordinary fine-tuning: sees the whole persona, selects nothing.",
+    "stage1": "Also learned to select the sentence that matters, then reply with it.",
+    "aligned": "Stage 1, then preference training towards the persona.",
+}
+WELCOME = (
+    '<div class="pal-welcome"><p><b>Every message goes to all three models.</b></p>'
+    "<p>Pick a suggestion below or write your own. You choose which reply the chat continues with.</p></div>"
+)
+_TEMPLATE_CHARACTERS = str.maketrans({"{": "&#123;", "}": "&#125;", "$": "&#36;", "`": "&#96;"})
+
+
+def escape(text: str) -> str:
+    """Text as literal HTML, also inert inside a client-side template."""
+    return html.escape(text).translate(_TEMPLATE_CHARACTERS)
+
+
+def percent(probability: float) -> str:
+    """A probability as people read it; certainty is never claimed by rounding."""
+    if 0 < probability < 0.005:
+        return "< 1 %"
+    if 0.995 <= probability < 1:
+        return "> 99 %"
+    return f"{probability:.0%}".replace("%", " %")
+
+
+def describe_selection(selection: Selection, sentences: Sequence[str]) -> str:
+    """“I am a nurse. · 83 %”, as plain text."""
+    chosen = "none" if selection.selected is None else sentences[selection.selected]
+    return f"{chosen} · {percent(selection.confidence)}"
+
+
+def describe_decoding(seed: int, decoding: Decoding) -> str:
+    """Seed and decoding settings of a turn, as plain text."""
+    sampling = (
+        f"temperature {decoding.temperature:g} · top-p {decoding.top_p:g}" if decoding.temperature else "greedy"
+    )
+    return (
+        f"seed {seed} · {sampling} · repeat penalty {decoding.repeat_penalty:g} · "
+        f"at most {decoding.max_tokens} tokens"
+    )
+
+
+def notice(text: str, kind: str = "problem") -> str:
+    """A message to the visitor; read out at once when it is a problem."""
+    if not text:
+        return ""
+    role = "alert" if kind == "problem" else "status"
+    return f'<div class="pal-notice pal-{kind}" role="{role}">{escape(text)}</div>'
+
+
+def _body(reply: Reply, stopped: bool) -> str:
+    parts = []
+    if reply.text.strip():
+        caret = "" if reply.done else '<span class="pal-caret" aria-hidden="true"></span>'
+        parts.append(f'<p class="pal-text">{escape(reply.text.strip())}{caret}</p>')
+    elif not reply.done:
+        parts.append('<p class="pal-wait"><span></span><span></span><span></span><b>writing</b></p>')
+    elif reply.error is None:
+        parts.append(f'<p class="pal-empty">{"Stopped before a reply." if stopped else "An empty reply."}</p>')
+    if reply.error is not None:
+        parts.append(f'<p class="pal-error" role="alert">{escape(reply.error)}</p>')
+    return "".join(parts)
+
+
+def _selected(reply: Reply, turn: ChatTurn) -> str:
+    if reply.variant not in SELECTING_VARIANTS:
+        return '<p class="pal-selected pal-muted">Reads the whole persona</p>'
+    if reply.selection is None:
+        return f'<p class="pal-selected pal-muted">{"No selection" if reply.done else "Selecting …"}</p>'
+    sentences = turn.persona.sentences
+    chosen = "none" if reply.selection.selected is None else sentences[reply.selection.selected]
+    style = "pal-none" if reply.selection.selected is None else "pal-sentence"
+    return (
+        f'<p class="pal-selected">Selected: <span class="{style}">{escape(chosen)}</span>'
+        f' <span class="pal-sure">· {percent(reply.selection.confidence)}</span></p>'
+    )
+
+
+def _foot(reply: Reply, turn: ChatTurn, last: bool) -> str:
+    continuing = turn.continuing
+    if not turn.done or continuing is None:
+        return ""
+    if reply is continuing:
+        return '<p class="pal-fate pal-continues">Continues the chat</p>'
+    if last and reply.usable:
+        return (
+            f'<p class="pal-fate"><span>Not continued</span><button type="button" data-continue="{reply.variant}"'
+            f' aria-label="Continue with the reply of {NAMES[reply.variant]}">Continue with this</button></p>'
+        )
+    return '<p class="pal-fate"><span>Not continued</span></p>'
+
+
+def _reply(reply: Reply, turn: ChatTurn, last: bool) -> str:
+    continuing = turn.continuing
+    fate = ""
+    if turn.done and continuing is not None:
+        fate = " is-continued" if reply is continuing else " is-aside"
+    name = NAMES[reply.variant]
+    return (
+        f'<article class="pal-reply pal-{reply.variant}{fate}" aria-label="{name}">'
+        f'<h3 class="pal-name">{name}</h3>{_selected(reply, turn)}'
+        f"{_body(reply, turn.stopped)}{_foot(reply, turn, last)}</article>"
+    )
+
+
+def turn(number: int, turn: ChatTurn, *, last: bool) -> str:
+    """One turn: the message, three replies side by side, and how they were made."""
+    replies = "".join(_reply(turn.reply(variant), turn, last) for variant in VARIANTS)
+    made = escape(describe_decoding(turn.seed, turn.decoding)) + (" · stopped" if turn.stopped else "")
+    return (
+        f'<section class="pal-turn" aria-label="Turn {number}">'
+        f'<div class="pal-user"><h3 class="pal-name">You</h3><p class="pal-text">{escape(turn.user)}</p></div>'
+        f'<div class="pal-columns">{replies}</div><p class="pal-made">{made}</p></section>'
+    )
+
+
+def transcript(turns: Sequence[ChatTurn], *, first: int = 1, last: bool = False) -> str:
+    """Several turns, numbered from ``first``; ``last`` marks the newest one."""
+    return "".join(
+        turn(first + index, one, last=last and index == len(turns) - 1) for index, one in enumerate(turns)
+    )
+
+
+def column_heads() -> str:
+    """What the three columns are."""
+    heads = "".join(
+        f'<div class="pal-head pal-{variant}"><h2>{NAMES[variant]}</h2><p>{CAPTIONS[variant]}</p></div>'
+        for variant in VARIANTS
+    )
+    return f'<div class="pal-columns pal-heads">{heads}</div>'
+
+
+def setting_names(settings: Mapping[str, SelectionSettings]) -> str:
+    """The selection setting by name; each model's own when they differ."""
+    labels = {variant: settings.get(variant, SelectionSettings()).label for variant in SELECTING_VARIANTS}
+    if len(set(labels.values())) == 1:
+        return next(iter(labels.values()))
+    return "; ".join(f"{NAMES[variant]}: {label}" for variant, label in labels.items())
+
+
+def legend(last: ChatTurn | None, settings: Mapping[str, SelectionSettings]) -> str:
+    """What the bars below the sentences mean."""
+    setting = f'<p class="pal-setting">Selection: {escape(setting_names(settings))}</p>'
+    if last is None:
+        return f'<p class="pal-hint">Bars will show how likely each model found each sentence, and none.</p>{setting}'
+    keys = "".join(f'<b class="pal-key pal-{variant}">{NAMES[variant]}</b>' for variant in SELECTING_VARIANTS)
+    return f'<p class="pal-hint">How likely for your last message: {keys}</p>{setting}'
+
+
+def probability_bars(last: ChatTurn | None, option: int | None) -> str:
+    """One option's probability for each selecting variant in the last turn
+    (0 none, then each sentence); nothing when it was no option then."""
+    if last is None or option is None:
+        return ""
+    cells = "".join(_bar(last.reply(variant), option) for variant in SELECTING_VARIANTS)
+    return f'<div class="pal-bars">{cells}</div>'
+
+
+def _bar(reply: Reply, option: int) -> str:
+    if reply.selection is None:
+        return f'<span class="pal-bar pal-{reply.variant}"><i></i><em>–</em></span>'
+    probability = reply.selection.probabilities[option]
+    chosen = option == (0 if reply.selection.selected is None else reply.selection.selected + 1)
+    said = f'<span class="pal-visually-hidden">{NAMES[reply.variant]}{", selected" if chosen else ""}: </span>'
+    return (
+        f'<span class="pal-bar pal-{reply.variant}{" is-chosen" if chosen else ""}">'
+        f'<i><u style="width:{probability * 100:.1f}%"></u></i><em>{said}{percent(probability)}</em></span>'
+    )
+
+
+def announcement(turn: ChatTurn | None) -> str:
+    """For screen readers, once a turn has ended: the reply that continues."""
+    if turn is None or not turn.done:
+        return ""
+    reply = turn.continuing
+    said = "No model replied." if reply is None else f"{NAMES[reply.variant]} replied: {reply.text.strip()}"
+    return f'<span class="pal-visually-hidden">{escape(said)}</span>'
+
+
+def banner(engine: str) -> str:
+    """The page's title and what it is for. ``engine`` is plain text."""
+    return (
+        '<header class="pal-banner"><h1>PAL <span>persona-aware alignment</span></h1>'
+        "<p>One small language model at three stages of training. Edit who it is, say something, "
+        "and compare the three replies and the persona sentence each was built on.</p>"
+        f'<p class="pal-engine">{escape(engine)}</p></header>'
+    )

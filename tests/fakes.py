@@ -1,0 +1,124 @@
+"""Deterministic stand-ins for the engine and the tokenizer. Tests only."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+
+from pal.engines.base import (
+    VARIANTS,
+    Cancel,
+    Delta,
+    Done,
+    Failed,
+    Options,
+    ReplyRequest,
+    SelectRequest,
+)
+from pal.prompt import Renderer
+from pal.respond import Responder
+from pal.selection import SelectionSettings
+
+
+class CharTokenizer:
+    """One token for each character, so a prompt can be read back."""
+
+    def encode(self, text: str) -> list[int]:
+        return [ord(character) for character in text]
+
+    def token_to_id(self, token: str) -> int | None:
+        return None
+
+
+def read(tokens: Sequence[int]) -> str:
+    """The text of a CharTokenizer prompt."""
+    return "".join(map(chr, tokens))
+
+
+class FakeEngine:
+    """Answers from queues.
+
+    Args:
+        replies: texts to answer with, in order, for every variant alike; the
+            variant's name is put before them. When they run out: "reply N".
+        picks: option numbers to select (0 none), in order; then always 1.
+        failing: variants that fail when they should reply.
+        failing_selection: variants that fail when they should select.
+        gate: when given, every reply stops after its first word until the gate
+            opens or the turn is cancelled.
+    """
+
+    name = "fake engine"
+    quantisation = "none"
+    variants = VARIANTS
+
+    def __init__(
+        self,
+        replies: Sequence[str] = (),
+        picks: Sequence[int] = (),
+        failing: Sequence[str] = (),
+        failing_selection: Sequence[str] = (),
+        gate: threading.Event | None = None,
+    ):
+        self._lock = threading.Lock()
+        self._replies = list(replies)
+        self._picks = list(picks)
+        self.failing = set(failing)
+        self.failing_selection = set(failing_selection)
+        self.gate = gate
+        self.waiting = threading.Event()
+        self.cancelled = threading.Event()
+        self.turns = 0
+        self.select_requests: list[SelectRequest] = []
+        self.reply_requests: list[ReplyRequest] = []
+
+    def select(self, requests: Sequence[SelectRequest], cancel: Cancel) -> Iterator[Options | Failed]:
+        with self._lock:
+            self.select_requests += requests
+            picks = [self._picks.pop(0) if self._picks else 1 for _ in requests]
+        for request, pick in zip(requests, picks, strict=True):
+            if request.variant in self.failing_selection:
+                yield Failed(request.variant, "selection failed")
+                continue
+            count = len(request.options)
+            rest = 0.2 / max(count - 1, 1)
+            yield Options(request.variant, tuple(0.8 if n == pick else rest for n in range(count)), 1)
+
+    def stream(self, requests: Sequence[ReplyRequest], cancel: Cancel) -> Iterator[Delta | Done | Failed]:
+        with self._lock:
+            self.reply_requests += requests
+            self.turns += 1
+            text = self._replies.pop(0) if self._replies else f"reply {self.turns}"
+        pieces = {}
+        for request in requests:
+            if request.variant in self.failing:
+                yield Failed(request.variant, f"{request.variant} is out of order")
+            else:
+                pieces[request.variant] = [f"{request.variant}:", *(" " + word for word in text.split(" "))]
+        for step in range(max(map(len, pieces.values()), default=0)):
+            for variant, words in pieces.items():
+                if step < len(words) and not cancel.is_set:
+                    yield Delta(variant, words[step])
+                    pieces[variant] = words
+            if step == 0 and self.gate is not None:
+                self._wait(cancel)
+            if cancel.is_set:
+                break
+        for variant, words in pieces.items():
+            said = words[: step + 1] if cancel.is_set else words
+            yield Done(variant, "".join(said), 1, len(said), 0.0)
+
+    def _wait(self, cancel: Cancel) -> None:
+        self.waiting.set()
+        while not self.gate.wait(0.005):
+            if cancel.is_set:
+                self.cancelled.set()
+                return
+
+    def close(self) -> None:
+        pass
+
+
+def fake_responder(engine: FakeEngine | None = None, **settings: SelectionSettings) -> Responder:
+    """A Responder over a FakeEngine and one-character tokens."""
+    return Responder(engine or FakeEngine(), Renderer(CharTokenizer()), settings)
