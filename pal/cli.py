@@ -10,7 +10,13 @@ from pal import __version__
 from pal.errors import PalError
 
 COMMANDS = {
+    "fetch": ("pal.checkpoints", "fetch the base model and the sentence encoder into the cache"),
+    "chat": ("pal.chat", "chat in the terminal with all three variants"),
     "train": ("pal.training.commands", "train the baseline, Stage 1, pairs and the aligned model"),
+    "tune": ("pal.evaluation.tune", "choose the selection settings on development data"),
+    "evaluate": ("pal.evaluation.evaluate", "measure selections and replies on a dialogues file"),
+    "evaluate-questions": ("pal.evaluation.plain_questions", "measure selections on plain questions"),
+    "bench": ("pal.bench", "measure time and memory of the three-way turn"),
 }
 
 
