@@ -99,7 +99,6 @@ class FakeEngine:
             for variant, words in pieces.items():
                 if step < len(words) and not cancel.is_set:
                     yield Delta(variant, words[step])
-                    pieces[variant] = words
             if step == 0 and self.gate is not None:
                 self._wait(cancel)
             if cancel.is_set:

@@ -1,0 +1,28 @@
+"""PAL's page: ``python app.py``, or what a Space runs. Settings: ``pal/settings.py``."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pal.errors import PalError
+from pal.runtime import build_responder
+from pal.settings import Settings
+from pal.ui.explore import launch
+
+
+def main() -> int:
+    """Serve the page until stopped; a ``PalError`` becomes one line."""
+    try:
+        settings = Settings.from_env(os.environ)
+        responder = build_responder(settings)
+        launch(responder, settings)
+    except PalError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    responder.engine.close()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,46 @@
+"""From settings to a responder that is ready to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pal.prompt import Renderer
+from pal.respond import Responder
+from pal.selection import SelectionSettings
+from pal.settings import Settings
+
+
+def build_responder(settings: Settings) -> Responder:
+    """Engine, renderer and encoder for all three variants; fetches what is
+    missing, so the first call on a machine may take minutes. Close it with
+    ``responder.engine.close()``.
+
+    Raises:
+        CheckpointError: base, encoder or an adapter is missing and cannot be got.
+        DataError: the selection file cannot be used.
+    """
+    from pal.checkpoints import base_tokenizer_path, fetch_encoder
+    from pal.engines.llamacpp import LlamaCppEngine
+    from pal.tokenizer import BaseTokenizer
+
+    selection = selection_settings(settings)
+    encoder = None
+    if any(setting.prior_weight for setting in selection.values()):
+        from pal.encoder import MiniLMEncoder
+
+        encoder = MiniLMEncoder(fetch_encoder())
+    renderer = Renderer(BaseTokenizer(base_tokenizer_path()))
+    return Responder(LlamaCppEngine.from_adapters(settings.adapters), renderer, selection, encoder)
+
+
+def selection_settings(settings: Settings) -> Mapping[str, SelectionSettings]:
+    """Selection settings per variant; pure PAL while the repository has none tuned.
+
+    Raises:
+        DataError: the selection file is not there although it was asked for,
+            or cannot be used.
+    """
+    from pal.evaluation.selection_file import PURE, read_selection
+
+    untuned = settings.selection == Settings().selection and not settings.selection.is_file()
+    return read_selection(PURE if untuned else settings.selection).used

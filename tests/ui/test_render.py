@@ -1,0 +1,81 @@
+"""HTML of the chat: literal text, marks and percentages."""
+
+import pytest
+
+from pal.engines.base import Decoding, Done, Failed
+from pal.persona import Persona
+from pal.respond import Selected
+from pal.selection import SelectionSettings, choose
+from pal.ui import render
+from pal.ui.chat_state import ChatTurn
+
+HOSTILE = "<img src=x onerror=alert(1)>${alert(2)}{{#each value}}`</textarea><script>alert(3)</script>"
+
+
+def turn(user: str = "Hi", sentence: str = "I am a nurse.", reply: str = "Hello.") -> ChatTurn:
+    made = ChatTurn(user, Persona((sentence, "I have a cat.")), Decoding(), seed=7)
+    made = made.after(Selected("stage1", choose([0.1, 0.83, 0.07]), (0.1, 0.83, 0.07), 1))
+    made = made.after(Selected("aligned", choose([0.61, 0.3, 0.09]), (0.61, 0.3, 0.09), 1))
+    for variant in ("baseline", "stage1", "aligned"):
+        made = made.after(Done(variant, reply, 1, 1, 0.0))
+    return made
+
+
+def test_hostile_text_stays_text_everywhere():
+    made = turn(HOSTILE, HOSTILE, HOSTILE).after(Failed("baseline", HOSTILE))
+    everything = (
+        render.turn(1, made, last=True)
+        + render.notice(HOSTILE)
+        + render.announcement(made)
+        + render.banner(HOSTILE)
+    )
+    for forbidden in ("<img", "<script", "</textarea", "${", "{{", "`"):
+        assert forbidden not in everything
+    assert everything.count("&lt;img src=x onerror=alert(1)&gt;") >= 6
+
+
+def test_each_reply_says_what_was_selected_and_how_sure():
+    html = render.turn(1, turn(), last=True)
+    assert 'Selected: <span class="pal-sentence">I am a nurse.</span> <span class="pal-sure">· 83 %' in html
+    assert 'Selected: <span class="pal-none">none</span> <span class="pal-sure">· 61 %' in html
+    assert "seed 7 · temperature 0.7" in html
+
+
+def test_the_continuing_reply_is_marked_and_only_the_newest_turn_offers_another():
+    newest, older = render.turn(2, turn(), last=True), render.turn(1, turn(), last=False)
+    assert newest.count("Continues the chat") == older.count("Continues the chat") == 1
+    assert newest.count("Not continued") == older.count("Not continued") == 2
+    assert newest.count("data-continue=") == 2
+    assert 'data-continue="aligned"' not in newest
+    assert "data-continue=" not in older
+
+
+def test_nothing_is_marked_while_replies_are_still_written():
+    growing = ChatTurn("Hi", Persona(("I am a nurse.",)), Decoding(), seed=1)
+    html = render.turn(1, growing, last=True)
+    assert "ontinue" not in html
+    assert html.count("Selecting …") == 2
+
+
+def test_bars_give_the_probability_of_each_option_and_mark_the_selected_one():
+    last = turn()
+    none, nurse, gone = (render.probability_bars(last, option) for option in (0, 1, None))
+    assert "width:83.0%" in nurse and "Stage 1, selected: </span>83 %" in nurse
+    assert "Aligned: </span>30 %" in nurse
+    assert "Aligned, selected: </span>61 %" in none
+    assert gone == "" == render.probability_bars(None, 0)
+
+
+@pytest.mark.parametrize(
+    ("probability", "text"), [(0.0, "0 %"), (0.001, "< 1 %"), (0.5, "50 %"), (0.999, "> 99 %"), (1.0, "100 %")]
+)
+def test_percentages_never_round_to_certainty(probability, text):
+    assert render.percent(probability) == text
+
+
+def test_the_selection_setting_is_named():
+    weighted = SelectionSettings(prior_weight=4)
+    assert render.setting_names({}) == "pure PAL"
+    assert "weight 4" in render.setting_names({"stage1": weighted, "aligned": weighted})
+    both = render.setting_names({"aligned": weighted})
+    assert both.startswith("Stage 1: pure PAL; Aligned: PAL + embedding prior")
