@@ -27,7 +27,9 @@ def inverse_document_frequency(documents: Iterable[str]) -> dict[str, float]:
     return {word: math.log(count / number) for word, number in holding.items()}
 
 
-def idf_overlap(labels: Sequence[int], user: str, sentences: Sequence[str], idf: dict[str, float]) -> SelectionOutcome:
+def idf_overlap(
+    labels: Sequence[int], user: str, sentences: Sequence[str], idf: dict[str, float]
+) -> SelectionOutcome:
     """Picks the sentence whose words shared with the last user turn weigh most.
 
     A sentence's score is the summed idf of the shared words over the summed
@@ -40,7 +42,9 @@ def idf_overlap(labels: Sequence[int], user: str, sentences: Sequence[str], idf:
         total = sum(idf.get(word, 0.0) for word in own)
         scores.append(sum(idf.get(word, 0.0) for word in own & spoken) / total if total else 0.0)
     best = max(scores, default=0.0)
-    return SelectionOutcome(tuple(labels), scores.index(best) if best >= LEAST_OVERLAP else None, tuple(scores), best)
+    return SelectionOutcome(
+        tuple(labels), scores.index(best) if best >= LEAST_OVERLAP else None, tuple(scores), best
+    )
 
 
 def cosine(labels: Sequence[int], cosines: Sequence[float], threshold: float) -> SelectionOutcome:

@@ -27,7 +27,9 @@ class Estimate:
     def to_json(self) -> dict[str, float | None]:
         """Plain numbers; None for nan, since JSON has none."""
         numbers = {"value": self.value, "low": self.low, "high": self.high}
-        return {name: None if math.isnan(number) else round(float(number), 6) for name, number in numbers.items()}
+        return {
+            name: None if math.isnan(number) else round(float(number), 6) for name, number in numbers.items()
+        }
 
 
 class Bootstrap:

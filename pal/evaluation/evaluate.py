@@ -38,15 +38,29 @@ from pal.training.data import read_dialogues
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``python -m pal evaluate``."""
-    parser.add_argument("--data", type=Path, required=True, help="dialogues file (JSONL, ParlAI text or Hub JSON)")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="dialogues file (JSONL, ParlAI text or Hub JSON)"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for results.json and replies.jsonl")
-    parser.add_argument("--limit", type=int, default=0, help="labelled turns to measure; 0 (default) takes all")
-    parser.add_argument("--variants", default="baseline,stage1,aligned", help="comma-separated; default: all three")
-    parser.add_argument("--seed", type=int, default=0, help="order of the dialogues and resampling (default 0)")
-    parser.add_argument("--part", choices=PARTS, default="all", help="tune: what “pal tune” looks at; report: the rest")
-    parser.add_argument("--oracle", action="store_true", help="also reply to the gold sentence; reported apart")
+    parser.add_argument(
+        "--limit", type=int, default=0, help="labelled turns to measure; 0 (default) takes all"
+    )
+    parser.add_argument(
+        "--variants", default="baseline,stage1,aligned", help="comma-separated; default: all three"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="order of the dialogues and resampling (default 0)"
+    )
+    parser.add_argument(
+        "--part", choices=PARTS, default="all", help="tune: what “pal tune” looks at; report: the rest"
+    )
+    parser.add_argument(
+        "--oracle", action="store_true", help="also reply to the gold sentence; reported apart"
+    )
     parser.add_argument("--no-generate", action="store_true", help="selections and perplexity only")
-    parser.add_argument("--no-perplexity", action="store_true", help="leave the perplexity of gold replies out")
+    parser.add_argument(
+        "--no-perplexity", action="store_true", help="leave the perplexity of gold replies out"
+    )
     add_model_arguments(parser)
 
 
@@ -64,7 +78,12 @@ def run(args: argparse.Namespace) -> int:
     tuned = chosen_selection(args.selection)
     choice = choose_turns(read_dialogues(args.data), args.limit, args.seed, args.part)
     settings = WalkSettings(
-        variants, tuned.used, tuned.pure, not args.no_generate, args.oracle and not args.no_generate, args.seed
+        variants,
+        tuned.used,
+        tuned.pure,
+        not args.no_generate,
+        args.oracle and not args.no_generate,
+        args.seed,
     )
     task = Run(choice, settings, tuned, not args.no_perplexity)
     described = {
@@ -76,11 +95,15 @@ def run(args: argparse.Namespace) -> int:
     journal = Journal(args.out / "progress.jsonl", described)
     if any(f"walk {dialogue.id}" not in journal for dialogue in choice.dialogues):
         with opened(variants, args.adapters) as responder:
-            journal.add("engine", {"name": responder.engine.name, "quantisation": responder.engine.quantisation})
+            journal.add(
+                "engine", {"name": responder.engine.name, "quantisation": responder.engine.quantisation}
+            )
             walk_all(task, responder, journal)
     if task.perplexity:
-        score_all(task, GoldReplyScorer(variants, open_renderer(), args.adapters), journal)
-    results = write(task, journal, args.out, described | {"engine": journal["engine"], "software": software()})
+        score_all(task, GoldReplyScorer.from_adapters(variants, open_renderer(), args.adapters), journal)
+    results = write(
+        task, journal, args.out, described | {"engine": journal["engine"], "software": software()}
+    )
     journal.close()
     print(summary(results))
     print(f"Written: {args.out / 'results.json'}, {args.out / 'replies.jsonl'}")
@@ -95,7 +118,9 @@ def describe(task: Run) -> dict[str, Any]:
         "variants": list(settings.variants),
         "seed": settings.seed,
         "decoding": asdict(settings.decoding),
-        "selection": {name: asdict(settings.selection[name]) for name in selecting if name in settings.selection},
+        "selection": {
+            name: asdict(settings.selection[name]) for name in selecting if name in settings.selection
+        },
         "pure_pal": {name: asdict(settings.pure[name]) for name in selecting if name in settings.pure},
         "cosine_threshold": task.tuned.cosine_threshold,
         "generate": settings.generate,

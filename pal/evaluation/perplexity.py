@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pal.evaluation.turns import MeasuredDialogue
 from pal.prompt import Renderer
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 
 @dataclass(frozen=True)
@@ -22,16 +26,26 @@ class Likelihood:
 class GoldReplyScorer:
     """Scores gold replies with PEFT adapters on the dequantised base.
 
-    The weights are the ones that are served, in float32. Runs on a GPU when
-    there is one.
-
     Args:
-        variants: names of the adapters to load.
+        model: a PEFT model with one adapter per variant.
         renderer: the sequence of training and serving.
-        adapters: folder of the adapters; None for the repository's.
     """
 
-    def __init__(self, variants: Sequence[str], renderer: Renderer, adapters: Path | None = None):
+    def __init__(self, model: PeftModel, renderer: Renderer):
+        self._model = model.eval()
+        self._renderer = renderer
+
+    @classmethod
+    def from_adapters(
+        cls, variants: Sequence[str], renderer: Renderer, adapters: Path | None = None
+    ) -> GoldReplyScorer:
+        """On the weights that are served, in float32; on a GPU when there is one.
+
+        ``adapters`` is the folder of the adapters, None the repository's.
+
+        Raises:
+            CheckpointError: the base or an adapter is missing.
+        """
         import torch
         from peft import PeftModel
 
@@ -39,11 +53,10 @@ class GoldReplyScorer:
 
         folders = {variant: str(adapter_path(variant, adapters)) for variant in variants}
         first, *others = variants
-        self._model = PeftModel.from_pretrained(load_base_model(), folders[first], adapter_name=first)
+        model = PeftModel.from_pretrained(load_base_model(), folders[first], adapter_name=first)
         for variant in others:
-            self._model.load_adapter(folders[variant], adapter_name=variant)
-        self._model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
-        self._renderer = renderer
+            model.load_adapter(folders[variant], adapter_name=variant)
+        return cls(model.to("cuda" if torch.cuda.is_available() else "cpu"), renderer)
 
     def score(
         self, variant: str, dialogue: MeasuredDialogue, selections: Sequence[int | None] | None
@@ -61,7 +74,8 @@ class GoldReplyScorer:
         exchanges = [turn.exchange for turn in dialogue.turns]
         if selections is not None:
             exchanges = [
-                replace(exchange, selected=chosen) for exchange, chosen in zip(exchanges, selections, strict=True)
+                replace(exchange, selected=chosen)
+                for exchange, chosen in zip(exchanges, selections, strict=True)
             ]
         sequence = self._renderer.training_sequence(
             dialogue.persona.sentences, exchanges, selects=selections is not None

@@ -46,12 +46,15 @@ class _Table:
     statistics: Mapping[str, Statistic]
 
     def to_json(self) -> dict[str, Any]:
-        return {name: self.bootstrap.estimate(function).to_json() for name, function in self.statistics.items()}
+        return {
+            name: self.bootstrap.estimate(function).to_json() for name, function in self.statistics.items()
+        }
 
     def minus(self, other: _Table) -> dict[str, Any]:
         shared = [name for name in COMPARED if name in self.statistics and name in other.statistics]
         return {
-            name: self.bootstrap.difference(self.statistics[name], other.statistics[name]).to_json() for name in shared
+            name: self.bootstrap.difference(self.statistics[name], other.statistics[name]).to_json()
+            for name in shared
         }
 
 
@@ -64,14 +67,22 @@ class Report:
     """
 
     def __init__(
-        self, rows: Sequence[Row], *, cosine_threshold: float, users: Sequence[str], samples: int = 1000, seed: int = 0
+        self,
+        rows: Sequence[Row],
+        *,
+        cosine_threshold: float,
+        users: Sequence[str],
+        samples: int = 1000,
+        seed: int = 0,
     ):
         self._rows = list(rows)
         self._labelled = [row for row in rows if row.gold.labels is not None]
         self._threshold = cosine_threshold
         self._users = users
         self._all = Bootstrap([row.dialogue for row in self._rows], samples, seed)
-        self._some = Bootstrap([row.dialogue for row in self._labelled], samples, seed) if self._labelled else None
+        self._some = (
+            Bootstrap([row.dialogue for row in self._labelled], samples, seed) if self._labelled else None
+        )
         self._built: dict[str, dict[str, _Table]] = {}
 
     def counts(self) -> dict[str, int]:
@@ -115,7 +126,11 @@ class Report:
             if "selection" in tables[later]:
                 for name, table in untrained.items():
                     result[f"{later} - {name}"] = {"selection": tables[later]["selection"].minus(table)}
-            if later != "baseline" and "perplexity" in tables.get("baseline", {}) and "perplexity" in tables[later]:
+            if (
+                later != "baseline"
+                and "perplexity" in tables.get("baseline", {})
+                and "perplexity" in tables[later]
+            ):
                 gains = self._against_plain(tables[later]["perplexity"], tables["baseline"]["perplexity"])
                 result.setdefault(f"{later} - baseline", {})["perplexity"] = gains
         return result
@@ -158,7 +173,9 @@ class Report:
         outcomes = {
             "always_none": [baselines.always_none(row.gold.labels, len(row.persona)) for row in rows],
             "idf_overlap": [
-                baselines.idf_overlap(row.gold.labels, row.gold.exchange.user or "", row.persona.sentences, idf)
+                baselines.idf_overlap(
+                    row.gold.labels, row.gold.exchange.user or "", row.persona.sentences, idf
+                )
                 for row in rows
             ],
         }
@@ -177,7 +194,9 @@ class Report:
         return _Table(
             self._all,
             {
-                "f1": mean_of([metrics.unigram_f1(reply, gold) for reply, gold in zip(replies, golds, strict=True)]),
+                "f1": mean_of(
+                    [metrics.unigram_f1(reply, gold) for reply, gold in zip(replies, golds, strict=True)]
+                ),
                 "bleu": lambda weights: metrics.bleu_from_statistics(weights @ counts),
                 "rouge_l": mean_of(metrics.rouge_l(replies, golds)),
                 "words": mean_of([len(metrics.words(reply)) for reply in replies]),
@@ -199,7 +218,8 @@ class Report:
     def _distinct(self, texts: Sequence[str]) -> dict[str, Any]:
         clusters = [row.dialogue for row in self._rows]
         return {
-            f"distinct_{order}": jackknife(clusters, distinct_statistic(texts, order)).to_json() for order in (1, 2)
+            f"distinct_{order}": jackknife(clusters, distinct_statistic(texts, order)).to_json()
+            for order in (1, 2)
         }
 
 

@@ -42,7 +42,9 @@ def walked_turns(journal: Journal, dialogue: MeasuredDialogue) -> list[WalkedTur
 
 
 def _answer(fields: Mapping[str, Any]) -> Answer:
-    return Answer(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+    return Answer(
+        **{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+    )
 
 
 def rows(task: Run, journal: Journal) -> Iterator[Row]:
@@ -52,18 +54,31 @@ def rows(task: Run, journal: Journal) -> Iterator[Row]:
         scored = journal[f"perplexity {dialogue.id}"] if task.perplexity else {}
         for place in dialogue.measured:
             likelihoods = {
-                variant: {source: Likelihood(*found[place]) for source, found in sources.items() if place < len(found)}
+                variant: {
+                    source: Likelihood(*found[place])
+                    for source, found in sources.items()
+                    if place < len(found)
+                }
                 for variant, sources in scored.items()
             }
             turn = walked[place]
-            yield Row(dialogue.id, dialogue.persona, dialogue.turns[place], turn.cosines, turn.answers, likelihoods)
+            yield Row(
+                dialogue.id, dialogue.persona, dialogue.turns[place], turn.cosines, turn.answers, likelihoods
+            )
 
 
 def write(task: Run, journal: Journal, out: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Write ``results.json`` and ``replies.jsonl``; returns the results."""
     measured = list(rows(task, journal))
-    users = [turn.exchange.user for dialogue in task.choice.dialogues for turn in dialogue.turns if turn.exchange.user]
-    report = Report(measured, cosine_threshold=task.tuned.cosine_threshold, users=users, seed=task.settings.seed)
+    users = [
+        turn.exchange.user
+        for dialogue in task.choice.dialogues
+        for turn in dialogue.turns
+        if turn.exchange.user
+    ]
+    report = Report(
+        measured, cosine_threshold=task.tuned.cosine_threshold, users=users, seed=task.settings.seed
+    )
     variants = task.settings.variants
     results = {
         "settings": dict(settings) | {"bleu": metrics.bleu_signature()},
@@ -74,7 +89,9 @@ def write(task: Run, journal: Journal, out: Path, settings: Mapping[str, Any]) -
         "differences": report.differences(variants),
     }
     _write_text(out / "results.json", json.dumps(results, indent=2, ensure_ascii=False) + "\n")
-    lines = (json.dumps(reply_row(row, variant), ensure_ascii=False) for row in measured for variant in variants)
+    lines = (
+        json.dumps(reply_row(row, variant), ensure_ascii=False) for row in measured for variant in variants
+    )
     _write_text(out / "replies.jsonl", "".join(f"{line}\n" for line in lines))
     return results
 

@@ -52,7 +52,9 @@ def read_selection(name: str | Path) -> TunedSelection:
         return TunedSelection(used)
     report = _read(report_path(path))
     try:
-        return TunedSelection(used, _settings(report_path(path), report["pure"]), float(report["cosine_threshold"]))
+        return TunedSelection(
+            used, _settings(report_path(path), report["pure"]), float(report["cosine_threshold"])
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{report_path(path)}: pure and cosine_threshold are expected ({error}).") from None
 
@@ -71,7 +73,9 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); give “pure” or a file of “pal tune”.") from None
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); give “pure” or a file of “pal tune”."
+        ) from None
     except ValueError:
         raise DataError(f"{path}: not JSON.") from None
     if not isinstance(content, dict):

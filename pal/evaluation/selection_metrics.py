@@ -78,7 +78,9 @@ class SelectionMetrics:
     def __init__(self, outcomes: Sequence[SelectionOutcome]):
         self._persona = np.array([bool(o.labels) for o in outcomes], dtype=bool)
         self._picked = np.array([o.selected is not None for o in outcomes], dtype=bool)
-        self._hit = np.array([o.selected is not None and o.selected in o.labels for o in outcomes], dtype=bool)
+        self._hit = np.array(
+            [o.selected is not None and o.selected in o.labels for o in outcomes], dtype=bool
+        )
         self._top = np.array([_top_hit(o) if o.labels else 0.0 for o in outcomes], dtype=float)
         self._chance = np.array([len(o.labels) / max(1, len(o.scores)) for o in outcomes], dtype=float)
         self._score = np.array([o.persona_score for o in outcomes], dtype=float)

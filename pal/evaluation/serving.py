@@ -47,7 +47,10 @@ def open_renderer() -> Renderer:
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """``--adapters`` and ``--selection``, shared by the evaluating commands."""
     parser.add_argument(
-        "--adapters", type=Path, default=Settings().adapters, help="folder with one PEFT adapter folder per variant"
+        "--adapters",
+        type=Path,
+        default=Settings().adapters,
+        help="folder with one PEFT adapter folder per variant",
     )
     parser.add_argument(
         "--selection",
@@ -103,7 +106,9 @@ def adapter_hashes(variants: Sequence[str], adapters: Path) -> dict[str, str]:
     """
     from pal.checkpoints import adapter_path
 
-    return {variant: sha256(adapter_path(variant, adapters) / "adapter_model.safetensors") for variant in variants}
+    return {
+        variant: sha256(adapter_path(variant, adapters) / "adapter_model.safetensors") for variant in variants
+    }
 
 
 def software() -> dict[str, str]:

@@ -58,7 +58,7 @@ class Choice:
 
 
 def part_of(dialogue_id: str) -> str:
-    """"tune" for one dialogue in five, by the SHA-1 of its id, else "report".
+    """ "tune" for one dialogue in five, by the SHA-1 of its id, else "report".
 
     Selection settings are chosen on the one part and reported on the other.
     """
@@ -84,7 +84,9 @@ def choose_turns(dialogues: Sequence[Dialogue], limit: int = 0, seed: int = 0, p
     if part not in PARTS:
         raise DataError(f"There is no part “{part}”; choose one of {', '.join(PARTS)}.")
     labelled = any(
-        turn.speaker == SPEAKER and turn.persona is not None for dialogue in dialogues for turn in dialogue.turns
+        turn.speaker == SPEAKER and turn.persona is not None
+        for dialogue in dialogues
+        for turn in dialogue.turns
     )
     chosen: list[MeasuredDialogue] = []
     left = limit or sum(len(dialogue.turns) for dialogue in dialogues)
@@ -114,7 +116,10 @@ def _measured(dialogue: Dialogue, labelled: bool, left: int) -> MeasuredDialogue
     kept = turns[: measured[-1] + 1] if measured else []
     sentences = dialogue.personas[SPEAKER][:MAX_SENTENCES]
     return MeasuredDialogue(
-        dialogue.id, Persona(tuple(naturalise(sentence) for sentence in sentences)), tuple(kept), tuple(measured)
+        dialogue.id,
+        Persona(tuple(naturalise(sentence) for sentence in sentences)),
+        tuple(kept),
+        tuple(measured),
     )
 
 

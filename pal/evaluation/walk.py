@@ -132,9 +132,17 @@ class Walk:
                 pure_histories[name].append(replace(turn.exchange, selected=answers[name].pure_selected))
         return walked
 
-    def _request(self, dialogue, turn: GoldTurn, histories, variants: Sequence[str], session: str) -> TurnRequest:
+    def _request(
+        self, dialogue, turn: GoldTurn, histories, variants: Sequence[str], session: str
+    ) -> TurnRequest:
         return TurnRequest(
-            dialogue.persona, turn.exchange.user, histories, self._settings.decoding, self._settings.seed, session, variants
+            dialogue.persona,
+            turn.exchange.user,
+            histories,
+            self._settings.decoding,
+            self._settings.seed,
+            session,
+            variants,
         )
 
     def _cosines(self, turn: GoldTurn, persona: Persona) -> tuple[float, ...]:
@@ -157,7 +165,9 @@ class Walk:
             )
         return answers
 
-    def _add_oracle(self, dialogue, turn: GoldTurn, answers: dict[str, Answer], histories) -> dict[str, Answer]:
+    def _add_oracle(
+        self, dialogue, turn: GoldTurn, answers: dict[str, Answer], histories
+    ) -> dict[str, Answer]:
         answers = dict(answers)
         render = self._responder.renderer.reply_prompt
         requests = [
@@ -183,7 +193,9 @@ class Walk:
 def _results(events: Iterable, dialogue: MeasuredDialogue, turn: GoldTurn) -> Iterator[Selected | Done]:
     for event in events:
         if isinstance(event, Failed):
-            raise EngineError(f"{event.variant} failed on dialogue {dialogue.id}, turn {turn.turn}: {event.message}")
+            raise EngineError(
+                f"{event.variant} failed on dialogue {dialogue.id}, turn {turn.turn}: {event.message}"
+            )
         if isinstance(event, Selected | Done):
             yield event
 

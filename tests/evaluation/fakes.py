@@ -67,7 +67,8 @@ class WordEncoder:
     def cosines(self, text, sentences):
         spoken = set(text.lower().strip("?.!").split())
         return [
-            len(spoken & set(sentence.lower().strip(".").split())) / len(sentence.split()) for sentence in sentences
+            len(spoken & set(sentence.lower().strip(".").split())) / len(sentence.split())
+            for sentence in sentences
         ]
 
 

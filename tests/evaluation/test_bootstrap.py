@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from pal.evaluation.bootstrap import Bootstrap, Estimate, jackknife, mean_of, ratio_of
 
 
@@ -64,4 +65,6 @@ def test_jackknife_of_a_mean_is_the_standard_error():
     values = np.random.default_rng(13).normal(0.0, 1.0, 60)
     found = jackknife(range(60), mean_of(values))
     error = values.std(ddof=1) / math.sqrt(60)
-    assert (found.low, found.high) == pytest.approx((values.mean() - 1.96 * error, values.mean() + 1.96 * error))
+    assert (found.low, found.high) == pytest.approx(
+        (values.mean() - 1.96 * error, values.mean() + 1.96 * error)
+    )

@@ -5,10 +5,11 @@ import random
 
 import numpy as np
 import pytest
-from pal.evaluation import metrics
-from pal.evaluation.report import distinct_statistic
 from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics import BLEU
+
+from pal.evaluation import metrics
+from pal.evaluation.report import distinct_statistic
 
 REPLIES = [
     "I don't eat meat, but I love cooking for my friends.",
@@ -65,7 +66,9 @@ def test_bleu_golden_value():
 def test_summed_bleu_statistics_give_the_corpus_score():
     rows = np.array(metrics.bleu_statistics(REPLIES, GOLDS))
     assert rows.shape == (3, metrics.BLEU_STATISTICS)
-    assert metrics.bleu_from_statistics(rows.sum(axis=0)) == pytest.approx(metrics.corpus_bleu(REPLIES, GOLDS))
+    assert metrics.bleu_from_statistics(rows.sum(axis=0)) == pytest.approx(
+        metrics.corpus_bleu(REPLIES, GOLDS)
+    )
 
 
 def test_rouge_l_is_rouge_scores():
@@ -74,7 +77,9 @@ def test_rouge_l_is_rouge_scores():
         scorer.score(gold, reply)["rougeL"].fmeasure for reply, gold in zip(REPLIES, GOLDS, strict=True)
     ]
     assert metrics.rouge_l(REPLIES, GOLDS) == pytest.approx(expected)
-    assert metrics.rouge_l(["a b c d"], ["a c d e f"]) == pytest.approx([2 * (3 / 4) * (3 / 5) / (3 / 4 + 3 / 5)])
+    assert metrics.rouge_l(["a b c d"], ["a c d e f"]) == pytest.approx(
+        [2 * (3 / 4) * (3 / 5) / (3 / 4 + 3 / 5)]
+    )
 
 
 def test_distinct_divides_by_ngrams_and_none_crosses_replies():
@@ -86,7 +91,7 @@ def test_distinct_divides_by_ngrams_and_none_crosses_replies():
 
 def test_weighted_distinct_agrees_with_the_plain_one_on_subsets():
     rng = random.Random(0)
-    texts = [" ".join(rng.choices("red green blue tea milk".split(), k=6)) for _ in range(12)]
+    texts = [" ".join(rng.choices(["red", "green", "blue", "tea", "milk"], k=6)) for _ in range(12)]
     statistic = distinct_statistic(texts, 2)
     for kept in ([1] * 12, [1, 0] * 6):
         chosen = [text for text, keep in zip(texts, kept, strict=True) if keep]

@@ -5,9 +5,10 @@ import random
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
+
 from pal.evaluation.baselines import always_none, cosine, idf_overlap, inverse_document_frequency
 from pal.evaluation.selection_metrics import SelectionMetrics, SelectionOutcome, auc, outcome
-from sklearn.metrics import roc_auc_score
 
 # labels, pick, sentence scores, persona score
 OUTCOMES = [
@@ -50,7 +51,9 @@ def test_auc_is_scikit_learns_with_ties_and_weights():
     scores = np.array([rng.randrange(6) / 5 for _ in range(80)])
     positive = np.array([rng.random() < 0.3 + score / 3 for score in scores])
     weights = np.array([float(rng.randrange(4)) for _ in range(80)])
-    assert auc(scores, positive, weights) == pytest.approx(roc_auc_score(positive, scores, sample_weight=weights))
+    assert auc(scores, positive, weights) == pytest.approx(
+        roc_auc_score(positive, scores, sample_weight=weights)
+    )
     assert math.isnan(auc(scores, np.ones(80, dtype=bool), weights))
 
 

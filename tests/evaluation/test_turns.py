@@ -1,6 +1,7 @@
 """The deterministic choice of turns."""
 
 import pytest
+
 from pal.dialogue import Dialogue, Utterance
 from pal.errors import DataError
 from pal.evaluation.turns import choose_turns, gold_turns, part_of
@@ -63,7 +64,9 @@ def test_parts_split_the_dialogues_one_in_five():
     assert names[0] | names[1] == names[2]
     assert {part_of(name) for name in names[0]} == {"tune"}
     # fixed here: a split that drifts would mix tuning with reporting
-    assert [part_of(f"pc_valid_{number}") for number in range(6)] == ["report", "tune", "tune"] + ["report"] * 3
+    assert [part_of(f"pc_valid_{number}") for number in range(6)] == ["report", "tune", "tune"] + [
+        "report"
+    ] * 3
 
 
 def test_consecutive_turns_of_one_speaker_are_one():

@@ -1,0 +1,234 @@
+"""Choosing the selection settings that the page uses.
+
+    python -m pal tune --data dialogues_dev.jsonl --out assets/selection.json
+
+Looks only at the tune part of the data (one dialogue in five, see
+``pal.evaluation.turns.part_of``) and at ``plain_questions_tune.jsonl``.
+Objective: the mean of the selection accuracy on the dialogues and on the
+questions, among settings whose hit@1 and AUC on the dialogues are at most one
+point below pure PAL's. Accuracy alone would buy plain questions with the
+ranking in real chats; the bounds forbid that.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pal.engines.base import SELECTING_VARIANTS
+from pal.errors import DataError
+from pal.evaluation.baselines import cosine
+from pal.evaluation.plain_questions import TUNING, ask, is_right, read_questions
+from pal.evaluation.selection_file import TunedSelection, report_path, write_selection
+from pal.evaluation.selection_metrics import auc
+from pal.evaluation.serving import adapter_hashes, opened, parse_variants, sha256
+from pal.evaluation.turns import choose_turns
+from pal.evaluation.walk import Walk, WalkedTurn, WalkSettings
+from pal.selection import SelectionSettings
+from pal.settings import Settings
+from pal.training.data import read_dialogues
+
+WEIGHTS = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 40.0)
+THRESHOLDS = tuple(round(0.02 * step, 2) for step in range(36))  # cosines
+BIASES = tuple(round(0.25 * step, 2) for step in range(-24, 25))  # log-odds
+TOLERANCE = 0.01  # of hit@1 and AUC below pure PAL
+
+
+@dataclass(frozen=True)
+class Distributions:
+    """Labelled turns as arrays, sentences padded with −inf.
+
+    ``none``: log p(none), shape (turns,). ``sentences``: log p of each,
+    (turns, widest persona). ``cosines``: the prior, same shape, padded with 0.
+    ``right``: (turns, widest + 1), True where option 0 (none) or a sentence counts.
+    """
+
+    none: np.ndarray
+    sentences: np.ndarray
+    cosines: np.ndarray
+    right: np.ndarray
+
+    @classmethod
+    def of(cls, turns: Sequence[tuple[Sequence[int], Sequence[float], Sequence[float]]]) -> Distributions:
+        """From (labels, probabilities with none first, cosines) of each turn."""
+        width = max(len(cosines) for _, _, cosines in turns)
+        log = np.full((len(turns), width + 1), -np.inf)
+        prior, right = np.zeros((len(turns), width)), np.zeros((len(turns), width + 1), dtype=bool)
+        for row, (labels, probabilities, cosines) in enumerate(turns):
+            log[row, : len(probabilities)] = np.log(np.maximum(probabilities, 1e-12))
+            prior[row, : len(cosines)] = cosines
+            right[row, [label + 1 for label in labels] or [0]] = True
+        return cls(log[:, 0], log[:, 1:], prior, right)
+
+    def scores(self, settings: SelectionSettings) -> np.ndarray:
+        """Combined log-scores, none first, as in ``pal.selection.combine``."""
+        none = self.none + settings.prior_weight * settings.prior_threshold + settings.none_bias
+        return np.column_stack([none, self.sentences + settings.prior_weight * self.cosines])
+
+    def accuracy(self, scores: np.ndarray) -> float:
+        """Share of turns whose best option counts as right."""
+        return float(self.right[np.arange(len(scores)), scores.argmax(axis=1)].mean())
+
+    def ranking(self, scores: np.ndarray) -> tuple[float, float]:
+        """hit@1 on persona-bearing turns and AUC persona/none."""
+        persona, rows = ~self.right[:, 0], np.arange(len(scores))
+        hits = self.right[rows, scores[:, 1:].argmax(axis=1) + 1]
+        weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+        score = 1 - weights[:, 0] / weights.sum(axis=1)
+        return float(hits[persona].mean()), auc(score, persona, np.ones(len(scores)))
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Settings and what they reach on the tuning material."""
+
+    settings: SelectionSettings
+    dialogue_accuracy: float
+    question_accuracy: float
+    hit_at_1: float
+    auc: float
+
+    @property
+    def objective(self) -> float:
+        """Mean of the two accuracies."""
+        return (self.dialogue_accuracy + self.question_accuracy) / 2
+
+    def to_json(self) -> dict[str, Any]:
+        """Settings, metrics and objective as plain numbers."""
+        return asdict(self) | {"objective": self.objective}
+
+
+def judge(settings: SelectionSettings, dialogues: Distributions, questions: Distributions) -> Candidate:
+    """What ``settings`` reach."""
+    scores = dialogues.scores(settings)
+    return Candidate(
+        settings,
+        dialogues.accuracy(scores),
+        questions.accuracy(questions.scores(settings)),
+        *dialogues.ranking(scores),
+    )
+
+
+def best_pure(dialogues: Distributions, questions: Distributions) -> Candidate:
+    """Pure PAL with the none bias of the highest objective; the smallest one on a tie."""
+    candidates = [
+        judge(SelectionSettings(none_bias=bias), dialogues, questions) for bias in sorted(BIASES, key=abs)
+    ]
+    return max(candidates, key=lambda candidate: candidate.objective)
+
+
+def best_combined(pure: Candidate, dialogues: Distributions, questions: Distributions) -> Candidate:
+    """The highest objective with a prior, within the tolerance of ``pure``;
+    ``pure`` itself when none beats it. With a prior the none bias stays 0: it
+    would only shift the threshold."""
+    best = pure
+    for weight in WEIGHTS:
+        for threshold in THRESHOLDS:
+            found = judge(SelectionSettings(weight, threshold), dialogues, questions)
+            allowed = found.hit_at_1 >= pure.hit_at_1 - TOLERANCE and found.auc >= pure.auc - TOLERANCE
+            if allowed and found.objective > best.objective:
+                best = found
+    return best
+
+
+def best_threshold(groups: Sequence[Sequence[tuple[Sequence[int], Sequence[float]]]]) -> float:
+    """Threshold of the prior alone: the highest mean accuracy over the groups.
+
+    ``groups``: (labels, cosines) of each turn of the dialogues, of the questions.
+    """
+
+    def mean_accuracy(threshold: float) -> float:
+        shares = [
+            np.mean([is_right(cosine(labels, found, threshold)) for labels, found in group])
+            for group in groups
+        ]
+        return float(np.mean(shares))
+
+    return max(THRESHOLDS, key=mean_accuracy)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``python -m pal tune``."""
+    parser.add_argument(
+        "--data", type=Path, required=True, help="labelled dialogues; one in five is looked at"
+    )
+    parser.add_argument("--out", type=Path, default=Settings().selection, help="default: what the page reads")
+    parser.add_argument(
+        "--questions", type=Path, default=TUNING, help="default: assets/plain_questions_tune.jsonl"
+    )
+    parser.add_argument(
+        "--limit", type=int, default=0, help="labelled turns; 0 (default) takes the whole tune part"
+    )
+    parser.add_argument("--variants", default=",".join(SELECTING_VARIANTS), help="default: stage1,aligned")
+    parser.add_argument("--adapters", type=Path, default=Settings().adapters, help="folder of the adapters")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Choose settings for each variant and write them; 0 when done.
+
+    Raises:
+        DataError: data, questions or variants cannot be used.
+        CheckpointError: a model is missing.
+        EngineError: a variant failed.
+    """
+    from tqdm import tqdm
+
+    variants = [variant for variant in parse_variants(args.variants) if variant in SELECTING_VARIANTS]
+    if not variants:
+        raise DataError(f"--variants is “{args.variants}”; only {', '.join(SELECTING_VARIANTS)} select.")
+    choice = choose_turns(read_dialogues(args.data), args.limit, part="tune")
+    if not choice.labelled:
+        raise DataError(f"{args.data}: no labelled turn; selection settings are tuned on labels.")
+    questions = read_questions(args.questions)
+    dialogue_turns: list[tuple[tuple[int, ...], WalkedTurn]] = []
+    with opened(variants, args.adapters) as responder:
+        walk = Walk(responder, WalkSettings(tuple(variants), generate=False))
+        for dialogue in tqdm(choice.dialogues, unit="dialogue", desc="Selections"):
+            walked = walk.dialogue(dialogue)
+            dialogue_turns += [(dialogue.turns[place].labels, walked[place]) for place in dialogue.measured]
+        answers = ask(questions, variants, responder)
+    question_turns = [(item.labels, turn) for item, turn in zip(questions, answers, strict=True)]
+    tuned, found = tune(variants, dialogue_turns, question_turns)
+    material = {
+        "data": {"file": args.data.name, "sha256": sha256(args.data), "turns": len(dialogue_turns)},
+        "questions": {"file": args.questions.name, "sha256": sha256(args.questions), "count": len(questions)},
+        "adapters": adapter_hashes(variants, args.adapters),
+    }
+    write_selection(
+        args.out,
+        tuned,
+        {"objective": " ".join(__doc__.split("Objective: ")[1].split()), "chosen": found, **material},
+    )
+    for variant, candidates in found.items():
+        for name, values in candidates.items():
+            shown = ", ".join(f"{key} {value:.3f}" for key, value in values.items() if key != "settings")
+            print(f"{variant} {name}: {values['settings']}: {shown}")
+    print(f"Written: {args.out}, {report_path(args.out)}")
+    return 0
+
+
+def tune(
+    variants: Sequence[str],
+    dialogues: Sequence[tuple[tuple[int, ...], WalkedTurn]],
+    questions: Sequence[tuple[tuple[int, ...], WalkedTurn]],
+) -> tuple[TunedSelection, dict[str, Any]]:
+    """Settings per variant, and what was found, from (labels, turn) pairs."""
+    used, pure, found = {}, {}, {}
+    for variant in variants:
+        first, second = (
+            Distributions.of([(labels, turn.answers[variant].model, turn.cosines) for labels, turn in group])
+            for group in (dialogues, questions)
+        )
+        own = best_pure(first, second)
+        combined = best_combined(own, first, second)
+        pure[variant], used[variant] = own.settings, combined.settings
+        found[variant] = {"pure PAL": own.to_json(), "combined": combined.to_json()}
+    threshold = best_threshold(
+        [[(labels, turn.cosines) for labels, turn in group] for group in (dialogues, questions)]
+    )
+    return TunedSelection(used, pure, threshold), found
