@@ -8,7 +8,7 @@ import gradio as gr
 
 from pal.respond import Responder
 from pal.settings import Settings
-from pal.ui import layout, render, theme
+from pal.ui import api, layout, render, theme
 from pal.ui.examples import Example, load_examples
 from pal.ui.persona_actions import PersonaActions
 from pal.ui.turn_actions import TurnActions
@@ -18,8 +18,10 @@ FOCUS_LAST_ROW = """() => setTimeout(() => {
   const rows = [...document.querySelectorAll('.pal-row textarea, .pal-row input')];
   rows.filter((row) => row.offsetParent).at(-1)?.focus();
 }, 60)"""
-SHOW_LIVE = """() => setTimeout(() =>
-  document.querySelector('#pal-live')?.scrollIntoView({block: 'nearest'}), 250)"""
+SHOW_LIVE = """() => {
+  const phone = window.matchMedia('(max-width: 759px)').matches;
+  if (phone) setTimeout(() => document.querySelector('#pal-live')?.scrollIntoView({block: 'start'}), 250);
+}"""
 
 
 def build(responder: Responder, examples: Sequence[Example], *, turns_at_once: int) -> gr.Blocks:
@@ -36,6 +38,7 @@ def build(responder: Responder, examples: Sequence[Example], *, turns_at_once: i
         turns = TurnActions(responder, chat, persona)
         _wire_chat(chat, turns, turns_at_once)
         page.unload(turns.stop)
+        api.add_endpoint(responder, turns_at_once)
     return page
 
 
@@ -84,7 +87,7 @@ def launch(responder: Responder, settings: Settings, *, block: bool = True) -> g
         server_port=settings.port or None,
         theme=theme.theme(),
         css_paths=[theme.STYLE],
-        footer_links=["settings"],
+        footer_links=["api"],
         show_error=False,
         run_history=False,
         enable_monitoring=False,

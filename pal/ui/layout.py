@@ -90,11 +90,12 @@ def persona_editor(examples: Sequence[Example], settings: Mapping[str, Selection
     first = list(examples[0].persona.sentences)
     shown = gr.State(len(first))
     gr.HTML("<h2>Persona</h2><p>Who all three models are. Edit it at any time.</p>")
-    legend = gr.HTML(render.legend(None, settings), elem_id="pal-legend")
+    legend = gr.HTML(render.legend(None), elem_id="pal-legend")
     texts = first + [""] * (MAX_SENTENCES - len(first))
     made = [_row(number, text, number <= len(first)) for number, text in enumerate(texts, 1)]
     frames, rows, up, remove, bars = zip(*made, strict=True)
     none_bar = gr.HTML("", elem_id="pal-none-row")
+    gr.HTML(render.setting_line(settings), elem_id="pal-setting-line")
     status = gr.HTML(status_line(first), elem_id="pal-status")
     with gr.Row(elem_classes="pal-buttons"):
         add = gr.Button("Add sentence", size="sm", elem_id="pal-add")
@@ -165,7 +166,7 @@ def _composer(example: Example) -> dict:
             label="Your message",
             show_label=False,
             container=False,
-            placeholder="Say something to all three …",
+            placeholder="Say something …",
             lines=1,
             max_lines=6,
             scale=1,

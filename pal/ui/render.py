@@ -151,13 +151,17 @@ def setting_names(settings: Mapping[str, SelectionSettings]) -> str:
     return "; ".join(f"{NAMES[variant]}: {label}" for variant, label in labels.items())
 
 
-def legend(last: ChatTurn | None, settings: Mapping[str, SelectionSettings]) -> str:
+def legend(last: ChatTurn | None) -> str:
     """What the bars below the sentences mean."""
-    setting = f'<p class="pal-setting">Selection: {escape(setting_names(settings))}</p>'
     if last is None:
-        return f'<p class="pal-hint">Bars will show how likely each model found each sentence, and none.</p>{setting}'
+        return '<p class="pal-hint">Bars will show how likely each model found each sentence, and none.</p>'
     keys = "".join(f'<b class="pal-key pal-{variant}">{NAMES[variant]}</b>' for variant in SELECTING_VARIANTS)
-    return f'<p class="pal-hint">How likely for your last message: {keys}</p>{setting}'
+    return f'<p class="pal-hint">How likely, for the last message</p><p class="pal-keys">{keys}</p>'
+
+
+def setting_line(settings: Mapping[str, SelectionSettings]) -> str:
+    """How a sentence is selected, by name."""
+    return f'<p class="pal-setting">Selected by: {escape(setting_names(settings))}</p>'
 
 
 def probability_bars(last: ChatTurn | None, option: int | None) -> str:

@@ -217,7 +217,7 @@ class TurnActions:
     def _bars(self, chat: Chat, rows: Sequence[str]) -> Values:
         last = chat.turns[-1] if chat.turns else None
         return {
-            self._persona.legend: render.legend(last, self._responder.settings),
+            self._persona.legend: render.legend(last),
             **layout.probabilities(self._persona, rows, last),
         }
 

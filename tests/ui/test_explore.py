@@ -1,0 +1,294 @@
+"""The served page over HTTP, with a fake engine: the endpoint for programs and the page's own events."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import httpx
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+
+from tests.fakes import FakeEngine, read
+
+NURSE = ["I am a nurse.", "I have a cat."]
+
+
+class Visitor:
+    """One page load: sends the page's own events as the browser does."""
+
+    def __init__(self, url: str, session: str):
+        self.http = httpx.Client(base_url=url, timeout=60)
+        self.session = session
+        self.config = self.http.get("/config").json()
+        self.components = {one["id"]: one for one in self.config["components"]}
+        self.values = {id: one["props"].get("value") for id, one in self.components.items()}
+
+    def component(self, elem_id: str) -> int:
+        return next(id for id, one in self.components.items() if one["props"].get("elem_id") == elem_id)
+
+    def dependency(self, elem_id: str, event: str) -> dict:
+        target = self.component(elem_id)
+        return next(
+            one
+            for one in self.config["dependencies"]
+            if one["backend_fn"] and any(list(pair) == [target, event] for pair in one["targets"])
+        )
+
+    def fire(self, elem_id: str, event: str = "click", data: dict | None = None) -> None:
+        """Run one event to its end and apply what it changed."""
+        dependency = self.dependency(elem_id, event)
+        body = {
+            "data": [self.values.get(id) for id in dependency["inputs"]],
+            "fn_index": dependency["id"],
+            "session_hash": self.session,
+            "event_data": data,
+            "trigger_id": self.component(elem_id),
+        }
+        if not dependency["queue"]:
+            answer = self.http.post("/gradio_api/run/predict", json=body)
+            answer.raise_for_status()
+            self._apply(dependency, answer.json()["data"])
+            return
+        self.http.post("/gradio_api/queue/join", json=body).raise_for_status()
+        shown: list = [None] * len(dependency["outputs"])
+        with self.http.stream("GET", f"/gradio_api/queue/data?session_hash={self.session}") as stream:
+            for line in stream.iter_lines():
+                if not line.startswith("data:"):
+                    continue
+                message = json.loads(line.removeprefix("data:"))
+                if message["msg"] == "process_generating":
+                    shown = _patched(shown, message["output"]["data"])
+                    self._apply(dependency, shown)
+                elif message["msg"] == "process_completed":
+                    assert message["success"], message
+                    return
+
+    def say(self, text: str) -> None:
+        self.values[self.component("pal-message")] = text
+        self.fire("pal-send")
+
+    def shown(self, elem_id: str) -> str:
+        return self.values[self.component(elem_id)] or ""
+
+    def _apply(self, dependency: dict, data: list) -> None:
+        for id, value in zip(dependency["outputs"], data, strict=True):
+            if isinstance(value, dict) and value.get("__type__") == "update":
+                if "value" in value:
+                    self.values[id] = value["value"]
+            elif self.components[id]["type"] != "state":
+                self.values[id] = value
+
+
+def _patched(shown: list, changes: list) -> list:
+    """The outputs after a stream message: whole the first time, then changes."""
+    if all(not _is_patch(change) for change in changes):
+        return list(changes)
+    return [_patch(old, change) for old, change in zip(shown, changes, strict=True)]
+
+
+def _is_patch(change) -> bool:
+    return isinstance(change, list) and all(isinstance(step, list) and len(step) == 3 for step in change)
+
+
+def _patch(old, steps: list):
+    for action, path, value in steps:
+        if not path:
+            old = old + value if action == "append" else value
+            continue
+        holder = old
+        for key in path[:-1]:
+            holder = holder[key]
+        if action == "append":
+            holder[path[-1]] += value
+        elif action == "delete":
+            del holder[path[-1]]
+        else:
+            holder[path[-1]] = value
+    return old
+
+
+def test_the_endpoint_answers_for_all_three_and_can_be_continued(serve):
+    engine = FakeEngine(replies=["first", "second"], picks=[1, 0])
+    client = Client(serve(engine), verbose=False)
+    one = client.predict(NURSE, "What do you do?", api_name="/chat_turn")
+    assert one["reply"] == "aligned: first"
+    assert one["selected"] == {"stage1": "I am a nurse.", "aligned": None}
+    assert one["replies"]["stage1"]["probabilities"] == pytest.approx([0.1, 0.8, 0.1])
+    assert one["replies"]["baseline"] == {"reply": "baseline: first", "probabilities": None, "error": None}
+    client.predict(NURSE, "And then?", [one], api_name="/chat_turn")
+    prompts = {request.variant: read(request.tokens) for request in engine.select_requests[2:]}
+    assert "aligned: first" in prompts["stage1"] and "1: I am a nurse." in prompts["stage1"]
+    assert "1: I am a nurse." not in prompts["aligned"]
+
+
+@pytest.mark.parametrize(
+    ("persona", "message", "words"),
+    [
+        ([], "Hi", "persona is empty"),
+        ([f"I am number {n}." for n in range(50)], "Hi", "has 50 sentences"),
+        (NURSE, " ", "message is empty"),
+        (NURSE, "x" * 10_000, "10,000 characters"),
+        ("I am a nurse.", "Hi", "list of sentences"),
+        ([1, 2], "Hi", "must be text"),
+    ],
+)
+def test_the_endpoint_says_what_is_wrong(serve, persona, message, words):
+    engine = FakeEngine()
+    client = Client(serve(engine), verbose=False)
+    with pytest.raises(AppError, match=words):
+        client.predict(persona, message, api_name="/chat_turn")
+    assert engine.turns == 0
+
+
+def test_only_the_chat_endpoint_is_offered(serve):
+    api = Client(serve(), verbose=False).view_api(return_format="dict")
+    assert list(api["named_endpoints"]) == ["/chat_turn"]
+    assert not api["unnamed_endpoints"]
+
+
+def test_a_turn_on_the_page_shows_three_replies_and_empties_the_box(serve):
+    visitor = Visitor(serve(FakeEngine(replies=["hello there"], picks=[2, 0])), "one")
+    visitor.say("What do you do?")
+    live = visitor.shown("pal-live")
+    for name in ("baseline", "stage1", "aligned"):
+        assert f"{name}: hello there" in live
+    assert live.count("Selected:") == 2 and "· 80 %" in live
+    assert visitor.shown("pal-message") == "" and visitor.shown("pal-notice") == ""
+
+
+@pytest.mark.parametrize("message", ["", "   ", "x" * 10_000])
+def test_a_bad_message_says_what_is_wrong_and_loses_nothing(serve, message):
+    engine = FakeEngine()
+    visitor = Visitor(serve(engine), "one")
+    visitor.say("First.")
+    visitor.say(message)
+    assert "The message" in visitor.shown("pal-notice") and 'role="alert"' in visitor.shown("pal-notice")
+    assert visitor.shown("pal-message") == message
+    assert "reply 1" in visitor.shown("pal-live")
+    assert engine.turns == 1
+    visitor.say("Second.")
+    assert visitor.shown("pal-notice") == ""
+    assert "reply 1" in visitor.shown("pal-past") and "reply 2" in visitor.shown("pal-live")
+
+
+def test_fifty_sentences_as_text_are_refused_and_stay_in_the_box(serve):
+    visitor = Visitor(serve(), "one")
+    many = "\n".join(f"I am number {n}." for n in range(50))
+    visitor.values[visitor.component("pal-persona-text")] = many
+    visitor.fire("pal-use-text")
+    assert "has 50 sentences" in visitor.shown("pal-notice")
+    assert visitor.shown("pal-persona-text") == many
+
+
+def test_hostile_text_stays_text(serve):
+    visitor = Visitor(serve(), "one")
+    visitor.say("<img src=x onerror=alert(1)> ${alert(2)} ![](http://example.org/a.png)")
+    live = visitor.shown("pal-live")
+    assert "<img" not in live and "${" not in live
+    assert "&lt;img src=x onerror=alert(1)&gt;" in live and "![](http://example.org/a.png)" in live
+
+
+def test_two_visitors_never_see_each_other(serve):
+    engine = FakeEngine()
+    url = serve(engine)
+    anna, ben = Visitor(url, "anna"), Visitor(url, "ben")
+    anna.say("Anna's secret")
+    ben.say("Ben's word")
+    anna.say("Anna again")
+    assert "secret" not in ben.shown("pal-live") + ben.shown("pal-past")
+    assert "Ben" not in anna.shown("pal-live") + anna.shown("pal-past")
+    sessions = {request.session for request in engine.select_requests}
+    assert len(sessions) == 2 and not sessions & {"anna", "ben"}
+    for request in engine.reply_requests:
+        assert not ("Anna" in read(request.tokens) and "Ben" in read(request.tokens))
+
+
+def test_a_failing_variant_does_not_block_the_others(serve):
+    visitor = Visitor(serve(FakeEngine(failing=["aligned"])), "one")
+    visitor.say("Hi")
+    live = visitor.shown("pal-live")
+    assert "aligned is out of order" in live
+    assert "baseline: reply 1" in live and "stage1: reply 1" in live
+    visitor.say("And now?")
+    assert "stage1: reply 1" in visitor.shown("pal-past")
+
+
+def test_stop_ends_the_turn_and_keeps_what_was_written(serve):
+    engine = FakeEngine(replies=["never finished"], gate=threading.Event())
+    visitor = Visitor(serve(engine), "one")
+    talking = threading.Thread(target=visitor.say, args=("Hi",))
+    talking.start()
+    assert engine.waiting.wait(60)
+    Visitor(str(visitor.http.base_url), "one").fire("pal-stop")
+    talking.join(60)
+    assert not talking.is_alive() and engine.cancelled.is_set()
+    live = visitor.shown("pal-live")
+    assert "aligned:" in live and "finished" not in live and "stopped" in live
+
+
+def test_nobody_stops_another_visitors_turn(serve):
+    engine = FakeEngine(replies=["all the way"], gate=threading.Event())
+    visitor = Visitor(serve(engine), "one")
+    talking = threading.Thread(target=visitor.say, args=("Hi",))
+    talking.start()
+    assert engine.waiting.wait(60)
+    Visitor(str(visitor.http.base_url), "two").fire("pal-stop")
+    engine.gate.set()
+    talking.join(60)
+    assert "aligned: all the way" in visitor.shown("pal-live")
+
+
+def test_a_visitor_who_leaves_frees_the_engine(serve):
+    engine = FakeEngine(gate=threading.Event())
+    visitor = Visitor(serve(engine), "one")
+    with httpx.Client(base_url=visitor.http.base_url) as heartbeat:
+        stream = heartbeat.stream("GET", "/gradio_api/heartbeat/one")
+        stream.__enter__()
+        threading.Thread(target=visitor.say, args=("Hi",), daemon=True).start()
+        assert engine.waiting.wait(60)
+    assert engine.cancelled.wait(60)
+
+
+def test_undo_retry_clear_and_continue(serve):
+    engine = FakeEngine(replies=["one", "two", "two again", "three"])
+    visitor = Visitor(serve(engine), "one")
+    visitor.say("First")
+    visitor.say("Second")
+    seed = visitor.values[visitor.component("pal-seed")]
+    visitor.fire("pal-retry")
+    assert "two again" in visitor.shown("pal-live") and "two<" not in visitor.shown("pal-live")
+    assert "one" in visitor.shown("pal-past")
+    assert visitor.values[visitor.component("pal-seed")] != seed
+    visitor.fire("pal-live", data={"variant": "baseline"})
+    assert visitor.values[visitor.component("pal-continued")] == "baseline"
+    visitor.say("Third")
+    third = [read(request.tokens) for request in engine.reply_requests[-3:]]
+    assert all("aligned: one" in prompt and "baseline: two again" in prompt for prompt in third)
+    visitor.fire("pal-undo")
+    assert visitor.shown("pal-message") == "Third" and "two again" in visitor.shown("pal-live")
+    visitor.fire("pal-clear")
+    assert "two again" not in visitor.shown("pal-live") and visitor.shown("pal-past") == ""
+    visitor.fire("pal-undo")
+    assert "two again" in visitor.shown("pal-live") and visitor.shown("pal-message") == "Third"
+
+
+def test_a_retry_without_any_reply_brings_the_earlier_replies_back(serve):
+    engine = FakeEngine(replies=["good"])
+    visitor = Visitor(serve(engine), "one")
+    visitor.say("First")
+    engine.failing = {"baseline", "stage1", "aligned"}
+    visitor.fire("pal-retry")
+    assert "aligned: good" in visitor.shown("pal-live")
+    assert "out of order" in visitor.shown("pal-notice")
+
+
+def test_nothing_is_asked_of_another_machine_and_no_log_is_kept(serve):
+    url = serve()
+    page = httpx.get(url).text
+    for host in ("googleapis", "gstatic", "cdnjs", "jsdelivr", "unpkg"):
+        assert host not in page
+    config = httpx.get(url + "config").json()
+    assert not config.get("run_history") and not config.get("analytics_enabled", False)
+    assert httpx.get(url + "monitoring").status_code != 200
