@@ -51,7 +51,8 @@ class Development:
             rows = selections.float().masked_fill(~batch.allowed, float("-inf")).softmax(-1).cpu()
             for row, allowed, right in zip(rows, batch.allowed.cpu(), batch.right.cpu(), strict=True):
                 labels = [option - 1 for option in np.flatnonzero(right.numpy()) if option > 0]
-                outcomes.append(outcome(labels, choose(row[: int(allowed.sum())].tolist())))
+                probabilities = row[: int(allowed.sum())].tolist()
+                outcomes.append(outcome(labels, choose(probabilities).selected, probabilities))
         policy.train(training)
         figures = {"dev_perplexity": float(np.exp(nats / max(1, tokens)))}
         if outcomes:
