@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pal.engines.base import Engine
 from pal.prompt import Renderer
 from pal.respond import Responder
 from pal.selection import SelectionSettings
 from pal.settings import Settings
 
 
-def build_responder(settings: Settings) -> Responder:
+def build_responder(settings: Settings, engine: Engine | None = None) -> Responder:
     """Engine, renderer and encoder for all three variants; fetches what is
     missing, so the first call on a machine may take minutes. Close it with
-    ``responder.engine.close()``.
+    ``responder.engine.close()``. ``engine`` None loads the one the settings name.
 
     Raises:
         CheckpointError: base, encoder or an adapter is missing and cannot be got.
@@ -30,7 +31,8 @@ def build_responder(settings: Settings) -> Responder:
 
         encoder = MiniLMEncoder(fetch_encoder())
     renderer = Renderer(BaseTokenizer(base_tokenizer_path()))
-    return Responder(LlamaCppEngine.from_adapters(settings.adapters), renderer, selection, encoder)
+    engine = engine or LlamaCppEngine.from_adapters(settings.adapters)
+    return Responder(engine, renderer, selection, encoder)
 
 
 def selection_settings(settings: Settings) -> Mapping[str, SelectionSettings]:

@@ -197,6 +197,7 @@ class VariantServer:
         request = {
             "prompt": list(tokens),
             "n_predict": min(decoding.max_tokens, room),
+            "ignore_eos": decoding.ignore_end,
             "seed": seed % 2**32,
             "samplers": ["penalties", "temperature", "top_p"],
             "temperature": decoding.temperature,
