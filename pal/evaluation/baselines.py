@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pal.evaluation.metrics import normalise
 from pal.evaluation.selection_metrics import SelectionOutcome
 
-DEFAULT_COSINE_THRESHOLD = 0.3  # until one is tuned; see pal.evaluation.tune
+DEFAULT_COSINE_THRESHOLD = 0.25  # until one is tuned; see pal.evaluation.tune
 LEAST_OVERLAP = 0.2  # a fifth of a sentence's idf: on PersonaChat about one turn in ten is then found
 
 
