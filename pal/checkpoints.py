@@ -8,6 +8,7 @@ Bases are fetched once into a cache folder (the platform's user cache;
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import tempfile
@@ -18,7 +19,8 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 
 from pal.errors import CheckpointError
-from pal.fetching import File, Source, fetch
+from pal.fetching import fetch
+from pal.sources import File, Source
 
 if TYPE_CHECKING:
     import torch
@@ -46,7 +48,11 @@ ENCODER = Source(
         for name, size, sha256 in (
             ("config.json", 612, "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41"),
             ("tokenizer.json", 466_247, "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"),
-            ("model.safetensors", 90_868_376, "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"),
+            (
+                "model.safetensors",
+                90_868_376,
+                "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+            ),
         )
     ),
 )
@@ -80,6 +86,8 @@ def base_tokenizer_path() -> Path:
     """The base's ``tokenizer.json``, built once from the GGUF's own vocabulary."""
     gguf = fetch_base()
     path = gguf.with_name("tokenizer.json")
+    if path.is_file():
+        return path
     with FileLock(path.with_name(".tokenizer.lock")):
         if not path.is_file():
             from transformers import AutoTokenizer
@@ -96,6 +104,8 @@ def base_folder() -> Path:
     dequantised weights (538 MB) and the tokenizer, written once from the GGUF."""
     gguf = fetch_base()
     folder = gguf.with_name("dequantised")
+    if folder.is_dir():
+        return folder
     with FileLock(gguf.with_name(".dequantised.lock")):
         if not folder.is_dir():
             import torch
@@ -111,6 +121,7 @@ def base_folder() -> Path:
             try:
                 model.save_pretrained(partial)
                 AutoTokenizer.from_pretrained(str(gguf.parent), **source).save_pretrained(partial)
+                partial.chmod(0o755)  # mkdtemp makes it private
                 os.rename(partial, folder)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
@@ -139,10 +150,29 @@ def adapter_path(variant: str, root: Path | None = None) -> Path:
         override = os.environ.get("PAL_ADAPTERS")
         root = Path(override).expanduser() if override else Path(__file__).parents[1] / "assets" / "adapters"
     folder = root / variant
-    missing = [name for name in ("adapter_config.json", "adapter_model.safetensors") if not (folder / name).is_file()]
+    missing = [
+        name for name in ("adapter_config.json", "adapter_model.safetensors") if not (folder / name).is_file()
+    ]
     if missing:
         raise CheckpointError(
             f"There is no adapter “{variant}”: {folder} lacks {' and '.join(missing)}. "
             f"Train it with “python -m pal train”, or set PAL_ADAPTERS to a folder that holds “{variant}”."
         )
     return folder
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``python -m pal fetch``."""
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fetch everything the app needs; says where it is.
+
+    Raises:
+        CheckpointError: no source answered, or a file is damaged.
+    """
+    print(f"base:      {fetch_base(progress=not args.quiet)}")
+    print(f"tokenizer: {base_tokenizer_path()}")
+    print(f"encoder:   {fetch_encoder(progress=not args.quiet)}")
+    return 0

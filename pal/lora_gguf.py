@@ -38,7 +38,14 @@ MODULES = {
 }
 _PEFT_NAME = re.compile(r"base_model\.model\.model\.layers\.(\d+)\.([\w.]+)\.lora_([AB])\.weight")
 _GGUF_NAME = re.compile(r"blk\.(\d+)\.(\w+)\.weight\.lora_([ab])")
-_UNSUPPORTED = ("use_dora", "lora_bias", "alpha_pattern", "modules_to_save", "target_parameters", "use_bdlora")
+_UNSUPPORTED = (
+    "alpha_pattern",
+    "lora_bias",
+    "modules_to_save",
+    "target_parameters",
+    "use_bdlora",
+    "use_dora",
+)
 _FORMAT = 1  # part of the cache key; raise it when the conversion changes
 
 
@@ -101,11 +108,13 @@ def gguf_to_peft(gguf_path: Path, out_dir: Path, base: Path | None = None) -> Pa
     for entry in reader.tensors:
         match = _GGUF_NAME.fullmatch(entry.name)
         if not match or match[2] not in names or entry.tensor_type.name not in ("F32", "F16"):
-            raise CheckpointError(f"{gguf_path}: cannot convert tensor “{entry.name}” ({entry.tensor_type.name})")
+            kind = entry.tensor_type.name
+            raise CheckpointError(f"{gguf_path}: cannot convert tensor “{entry.name}” ({kind})")
         tensor = np.array(entry.data, dtype=np.float32)
         if match[3] == "b" and match[2] in heads:
             tensor = _halves(tensor, heads[match[2]])
-        tensors[f"base_model.model.model.layers.{match[1]}.{names[match[2]]}.lora_{match[3].upper()}.weight"] = tensor
+        module = f"base_model.model.model.layers.{match[1]}.{names[match[2]]}"
+        tensors[f"{module}.lora_{match[3].upper()}.weight"] = tensor
     ranks = {tensor.shape[0] for name, tensor in tensors.items() if ".lora_A." in name}
     if len(ranks) != 1:
         raise CheckpointError(f"{gguf_path}: expected one LoRA rank, found {sorted(ranks) or 'none'}")
@@ -159,9 +168,14 @@ def _read_peft(adapter_dir: Path) -> tuple[dict, dict[str, np.ndarray]]:
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{adapter_dir} is not a readable PEFT adapter: {error}") from error
     used = [name for name in _UNSUPPORTED if config.get(name)]
-    if used or config.get("peft_type") != "LORA":
-        reason = ", ".join(used) or f"peft_type {config.get('peft_type')}"
-        raise CheckpointError(f"{adapter_dir}: llama.cpp cannot apply an adapter with {reason}; train a plain LoRA.")
+    if config.get("use_rslora") and config.get("rank_pattern"):
+        used.append("use_rslora and rank_pattern")
+    if config.get("peft_type") != "LORA":
+        used.append(f"peft_type {config.get('peft_type')}")
+    if used:
+        raise CheckpointError(
+            f"{adapter_dir}: llama.cpp cannot apply an adapter with {', '.join(used)}; train a plain LoRA."
+        )
     return config, tensors
 
 

@@ -9,6 +9,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from pal.checkpoints import adapter_path, fetch_base
@@ -114,14 +115,14 @@ class LlamaCppEngine:
     def select(self, requests: Sequence[SelectRequest], cancel: Cancel) -> Iterator[Options | Failed]:
         """One answer per request, as each is ready; after ``cancel``, Failed."""
 
-        def work(request: SelectRequest, server: VariantServer, stopped: Stopped, _: Emit) -> Options | Failed:
+        def work(request: SelectRequest, server: VariantServer, stopped: Stopped, _: Emit):
             answer = server.distribution(request.tokens, request.options, request.session, stopped)
-            return Options(request.variant, *answer) if answer else _stopped(request)
+            return Options(request.variant, *answer) if answer else unfinished(request)
 
-        def _stopped(request: SelectRequest, *_) -> Failed:
+        def unfinished(request: SelectRequest, *_) -> Failed:
             return Failed(request.variant, "Stopped before it had selected.")
 
-        return self._run(requests, work, _stopped, cancel)
+        return self._run(requests, work, unfinished, cancel)
 
     def stream(self, requests: Sequence[ReplyRequest], cancel: Cancel) -> Iterator[Delta | Done | Failed]:
         """Pieces of all replies as they come, then a Done or Failed for each.
@@ -180,7 +181,8 @@ class LlamaCppEngine:
             for index, request in batch:
                 if stopped():
                     return
-                events.put((index, self._answer(request, work, stopped, lambda d, i=index: events.put((i, d)))))
+                emit = partial(_put, events, index)
+                emit(self._answer(request, work, stopped, emit))
 
         jobs = list(enumerate(requests))
         batches = [[job] for job in jobs] if self._parallel else [jobs]
@@ -210,7 +212,8 @@ class LlamaCppEngine:
         """The last event of one request; never raises."""
         try:
             if request.variant not in self._locks:
-                raise EngineError(f"There is no model “{request.variant}”; there are {', '.join(self.variants)}.")
+                known = ", ".join(self.variants)
+                raise EngineError(f"There is no model “{request.variant}”; there are: {known}.")
             with self._locks[request.variant].hold():
                 if self._closed.is_set():
                     raise EngineError("The engine was closed.")
@@ -221,7 +224,11 @@ class LlamaCppEngine:
             return Failed(request.variant, str(error))
         except Exception:
             _log.exception("variant %s failed", request.variant)
-            return Failed(request.variant, "The model could not answer because of an unexpected error; try again.")
+            return Failed(request.variant, "The model could not answer: an unexpected error. Try again.")
+
+
+def _put(events: queue.SimpleQueue, index: int, event: Delta | Done | Failed | Options) -> None:
+    events.put((index, event))
 
 
 def _cores() -> int:

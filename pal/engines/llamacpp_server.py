@@ -89,7 +89,9 @@ class VariantServer:
             self._sessions[session] = self._sessions.popitem(last=False)[1]
         return self._sessions[session]
 
-    def _complete(self, session: str, request: dict, stopped: Callable[[], bool], take: Callable[[dict], None]):
+    def _complete(
+        self, session: str, request: dict, stopped: Callable[[], bool], take: Callable[[dict], None]
+    ) -> None:
         """Run one request; every answer goes to ``take``.
 
         Raises:
