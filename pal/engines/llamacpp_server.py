@@ -21,7 +21,7 @@ from pal.engines.base import Decoding
 from pal.errors import EngineError
 
 REPLY_ROOM = 256  # context tokens beyond pal.prompt.CONTEXT_TOKENS, for the chosen sentence and the reply
-_BATCH = 64  # prompt tokens between two looks at a stop request; also bounds the compute buffers
+_BATCH = 32  # prompt tokens between two looks at a stop request; also bounds the compute buffers
 _BIAS = 100.0  # added to every option, so that no other token has any probability
 
 
@@ -62,6 +62,7 @@ class VariantServer:
         params.n_ctx = context * slots
         params.kv_unified = False
         params.cache_ram_mib = 0
+        params.fit_params = False  # else it loads the model once more to see whether it fits
         params.n_batch = params.n_ubatch = _BATCH
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
         params.verbosity = 1  # errors only
