@@ -1,9 +1,9 @@
 """Stage 2, Persona Alignment: DPO from the Stage-1 model, its own reference.
 
-TRL's trainer would do, but it computes chosen and rejected as separate padded
+TRL's trainer would do, but it computes chosen and rejected as separate
 sequences with the prompt repeated in each; the token tree computes a whole
-dialogue's pairs in one pass at about a ninth of that cost, which on a CPU is
-the difference between minutes and hours. The loss is one line and tested.
+dialogue's pairs in one pass. For the repository's 560 pairs that is 56,515
+tokens an epoch instead of 276,842. The loss is one line and tested.
 """
 
 from __future__ import annotations

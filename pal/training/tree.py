@@ -2,8 +2,8 @@
 
 A dialogue's preference pairs share almost all of their tokens: the prompt of
 turn t+1 extends the prompt of turn t, and chosen and rejected share a prompt.
-As a tree, where each token attends to its ancestors alone, a dialogue of four
-pairs costs about a ninth of the tokens that separate sequences would.
+As a tree, where each token attends to its ancestors alone, the pairs cost about
+a fifth of the tokens that separate sequences would.
 """
 
 from __future__ import annotations
