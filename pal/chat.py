@@ -1,8 +1,8 @@
 """``python -m pal chat``: the three models in a terminal, with what each selected.
 
-    python -m pal chat
-    python -m pal chat --example Mateo --seed 7
-    python -m pal chat --persona my_persona.txt --temperature 0
+python -m pal chat
+python -m pal chat --example Mateo --seed 7
+python -m pal chat --persona my_persona.txt --temperature 0
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``chat``."""
     who = parser.add_mutually_exclusive_group()
     who.add_argument("--example", metavar="NAME", help="an example persona (default: the first)")
-    who.add_argument("--persona", type=Path, metavar="FILE", help="text file with one persona sentence a line")
+    who.add_argument(
+        "--persona", type=Path, metavar="FILE", help="text file with one persona sentence a line"
+    )
     parser.add_argument("--seed", type=int, default=1, help="seed of the replies (default: 1)")
     for name, limit in LIMITS.items():
         default = getattr(Decoding(), name)

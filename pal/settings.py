@@ -28,8 +28,10 @@ class Settings:
         engine: one of ``ENGINES``.
         adapters: folder with one PEFT adapter folder per variant.
         selection: JSON file with the selection settings per variant.
-        turns_at_once: turns that may run at the same time; more wait in line.
-        queue_size: turns that may wait; more are told that the queue is full.
+        turns_at_once: turns that may be open at the same time; they share the
+            engine, can be stopped, and show that they wait for it.
+        queue_size: further turns that may wait in line; more are told that
+            the queue is full.
     """
 
     host: str = "127.0.0.1"
@@ -37,7 +39,7 @@ class Settings:
     engine: str = "auto"
     adapters: Path = REPOSITORY / "assets" / "adapters"
     selection: Path = REPOSITORY / "assets" / "selection.json"
-    turns_at_once: int = 8
+    turns_at_once: int = 32
     queue_size: int = 64
 
     @classmethod
@@ -49,7 +51,9 @@ class Settings:
         """
         names = {PREFIX + field.name.upper(): field.name for field in fields(cls)}
         unknown = sorted(
-            name for name in environ if name.startswith(PREFIX) and name not in names and name not in READ_ELSEWHERE
+            name
+            for name in environ
+            if name.startswith(PREFIX) and name not in names and name not in READ_ELSEWHERE
         )
         if unknown:
             known = ", ".join(sorted([*names, *READ_ELSEWHERE]))

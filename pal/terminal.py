@@ -55,7 +55,9 @@ def _reply(reply: Reply, turn: ChatTurn) -> Panel:
     if reply.variant not in SELECTING_VARIANTS:
         body.append("Reads the whole persona\n", "dim")
     elif reply.selection is not None:
-        body.append(f"Selected: {plain(describe_selection(reply.selection, turn.persona.sentences))}\n", "dim")
+        body.append(
+            f"Selected: {plain(describe_selection(reply.selection, turn.persona.sentences))}\n", "dim"
+        )
     body.append(plain(reply.text.strip()) or ("…" if not reply.done else ""))
     if reply.error is not None:
         body.append(f"\n{plain(reply.error)}", "red")

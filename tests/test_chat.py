@@ -58,7 +58,9 @@ def test_the_chosen_reply_continues():
     engine = FakeEngine()
     _, terminal = talk("One", "/continue Stage 1", "Two", engine=engine)
     assert [turn.continued for turn in terminal.chat.turns] == ["stage1", "stage1"]
-    assert all("stage1: reply 1" in "".join(map(chr, request.tokens)) for request in engine.reply_requests[3:])
+    assert all(
+        "stage1: reply 1" in "".join(map(chr, request.tokens)) for request in engine.reply_requests[3:]
+    )
 
 
 def test_personas_are_shown_chosen_and_typed():

@@ -15,7 +15,9 @@ def test_defaults_listen_only_on_this_machine_except_on_a_space():
 
 
 def test_values_are_read_and_blank_ones_ignored():
-    settings = Settings.from_env({"PAL_PORT": "8000", "PAL_ADAPTERS": "/x/y", "PAL_ENGINE": " ", "HOME": "/root"})
+    settings = Settings.from_env(
+        {"PAL_PORT": "8000", "PAL_ADAPTERS": "/x/y", "PAL_ENGINE": " ", "HOME": "/root"}
+    )
     assert settings.port == 8000
     assert settings.adapters == Path("/x/y")
     assert settings.engine == "auto"

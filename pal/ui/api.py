@@ -42,7 +42,9 @@ def endpoint(responder: Responder) -> Callable[..., dict[str, Any]]:
             decoding = parse_decoding(
                 [_number(value) for value in (temperature, top_p, repeat_penalty, max_tokens)]
             )
-            turn = ChatTurn(check_message(_text("message", message)), who, decoding, parse_seed(_number(seed)))
+            turn = ChatTurn(
+                check_message(_text("message", message)), who, decoding, parse_seed(_number(seed))
+            )
             histories = _histories(history, who)
         except PalError as error:
             raise gr.Error(str(error), print_exception=False) from None
@@ -96,7 +98,9 @@ def _histories(history: Any, persona: Persona) -> dict[str, Sequence[Exchange]]:
 def _exchange(entry: dict[str, Any], variant: str, persona: Persona) -> Exchange:
     reply = _text("each reply in history", entry.get("reply"))
     if len(reply) > MAX_MESSAGE_CHARS:
-        raise PalError(f"A reply in history has {len(reply):,} characters; at most {MAX_MESSAGE_CHARS:,} fit.")
+        raise PalError(
+            f"A reply in history has {len(reply):,} characters; at most {MAX_MESSAGE_CHARS:,} fit."
+        )
     selected = entry.get("selected")
     sentence = selected.get(variant) if isinstance(selected, dict) else None
     index = persona.sentences.index(sentence) if sentence in persona.sentences else None
@@ -106,7 +110,11 @@ def _exchange(entry: dict[str, Any], variant: str, persona: Persona) -> Exchange
 def _result(turn: ChatTurn) -> dict[str, Any]:
     def selected(variant: str) -> str | None:
         selection = turn.reply(variant).selection
-        return None if selection is None or selection.selected is None else turn.persona.sentences[selection.selected]
+        return (
+            None
+            if selection is None or selection.selected is None
+            else turn.persona.sentences[selection.selected]
+        )
 
     return {
         "message": turn.user,

@@ -113,7 +113,9 @@ class Chat:
             PalError: the chat is as long as a chat may be.
         """
         if len(self.turns) >= MAX_TURNS:
-            raise PalError(f"This chat has {MAX_TURNS} turns, the most that fit. Clear it to start a new one.")
+            raise PalError(
+                f"This chat has {MAX_TURNS} turns, the most that fit. Clear it to start a new one."
+            )
         return replace(self, turns=(*self.turns, turn), cleared=())
 
     def with_last(self, turn: ChatTurn) -> Chat:

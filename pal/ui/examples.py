@@ -39,7 +39,10 @@ def load_examples(path: Path = PATH) -> tuple[Example, ...]:
         entries = json.loads(path.read_text(encoding="utf-8"))["personas"]
         return tuple(
             Example(
-                entry["name"], entry["tagline"], Persona.parse(entry["sentences"]), tuple(entry["suggestions"])
+                entry["name"],
+                entry["tagline"],
+                Persona.parse(entry["sentences"]),
+                tuple(entry["suggestions"]),
             )
             for entry in entries
         )

@@ -13,6 +13,7 @@ from pal.ui.examples import Example, load_examples
 from pal.ui.persona_actions import PersonaActions
 from pal.ui.turn_actions import TurnActions
 
+SPARE_THREADS = 16  # for clicks that are no turns
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 FOCUS_LAST_ROW = """() => setTimeout(() => {
   const rows = [...document.querySelectorAll('.pal-row textarea, .pal-row input')];
@@ -45,10 +46,10 @@ def build(responder: Responder, examples: Sequence[Example], *, turns_at_once: i
 def _wire_persona(parts: layout.PersonaParts, actions: PersonaActions) -> None:
     direct = {"inputs": actions.inputs, "outputs": actions.outputs, "queue": False, **QUIET}
     gr.on(
-        [row.input for row in parts.rows],
+        [row.change for row in parts.rows],  # .input misses pasted text
         actions.typed,
         inputs=actions.inputs,
-        outputs=[parts.status, parts.text, *parts.bars, parts.none_bar],
+        outputs=[parts.status, *parts.bars, parts.none_bar],
         queue=False,
         trigger_mode="always_last",
         **QUIET,
@@ -93,6 +94,7 @@ def launch(responder: Responder, settings: Settings, *, block: bool = True) -> g
         enable_monitoring=False,
         ssr_mode=False,
         pwa=False,
+        max_threads=settings.turns_at_once + SPARE_THREADS,
         mcp_server=False,
         max_file_size="1mb",
         prevent_thread_lock=not block,

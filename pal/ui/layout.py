@@ -65,7 +65,9 @@ class ChatParts:
     decoding: tuple[gr.Slider, ...]
 
 
-def _row(number: int, sentence: str, visible: bool) -> tuple[gr.Row, gr.Textbox, gr.Button, gr.Button, gr.HTML]:
+def _row(
+    number: int, sentence: str, visible: bool
+) -> tuple[gr.Row, gr.Textbox, gr.Button, gr.Button, gr.HTML]:
     with gr.Row(visible=visible, elem_classes="pal-row") as frame:
         text = gr.Textbox(
             sentence,
@@ -78,7 +80,9 @@ def _row(number: int, sentence: str, visible: bool) -> tuple[gr.Row, gr.Textbox,
             elem_classes="pal-sentence-box",
             html_attributes=gr.InputHTMLAttributes(autocomplete="off", spellcheck=True),
         )
-        up = gr.Button(f"Move sentence {number} up", elem_classes=["pal-icon", "pal-up"], interactive=number > 1)
+        up = gr.Button(
+            f"Move sentence {number} up", elem_classes=["pal-icon", "pal-up"], interactive=number > 1
+        )
         remove = gr.Button(f"Remove sentence {number}", elem_classes=["pal-icon", "pal-remove"])
         bars = gr.HTML("", elem_classes="pal-row-bars")
     return frame, text, up, remove, bars
@@ -109,13 +113,25 @@ def persona_editor(examples: Sequence[Example], settings: Mapping[str, Selection
             container=False,
             elem_classes="pal-cards",
         )
-    with gr.Accordion("Edit as text", open=False, elem_id="pal-as-text"):
-        text = gr.Textbox(
-            "\n".join(first), label="One sentence a line", lines=5, max_lines=12, elem_id="pal-persona-text"
-        )
+    with gr.Accordion("Paste as text", open=False, elem_id="pal-as-text"):
+        text = gr.Textbox(label="One sentence a line", lines=4, max_lines=12, elem_id="pal-persona-text")
         use_text = gr.Button("Use these sentences", size="sm", elem_id="pal-use-text")
     return PersonaParts(
-        shown, frames, rows, bars, none_bar, legend, up, remove, status, add, surprise, gallery, example, text, use_text
+        shown,
+        frames,
+        rows,
+        bars,
+        none_bar,
+        legend,
+        up,
+        remove,
+        status,
+        add,
+        surprise,
+        gallery,
+        example,
+        text,
+        use_text,
     )
 
 
@@ -129,7 +145,10 @@ def probabilities(parts: PersonaParts, rows: Sequence[str], last: ChatTurn | Non
     options += [None] * (len(parts.bars) - len(options))
     none = f'<p class="pal-none-label">none of these</p>{render.probability_bars(last, 0)}' if last else ""
     return {
-        **{bar: render.probability_bars(last, option) for bar, option in zip(parts.bars, options, strict=True)},
+        **{
+            bar: render.probability_bars(last, option)
+            for bar, option in zip(parts.bars, options, strict=True)
+        },
         parts.none_bar: none,
     }
 
@@ -148,11 +167,18 @@ def _settings() -> tuple[gr.Number, tuple[gr.Slider, ...]]:
             seed = gr.Number(1, label="Seed", precision=0, minimum=0, elem_id="pal-seed", min_width=120)
             sliders = tuple(
                 gr.Slider(
-                    limit.low, limit.high, getattr(default, name), step=limit.step, label=limit.name, min_width=160
+                    limit.low,
+                    limit.high,
+                    getattr(default, name),
+                    step=limit.step,
+                    label=limit.name,
+                    min_width=160,
                 )
                 for name, limit in LIMITS.items()
             )
-        gr.HTML('<p class="pal-hint">Temperature 0 always takes the likeliest word. Retry draws a new seed.</p>')
+        gr.HTML(
+            '<p class="pal-hint">Temperature 0 always takes the likeliest word. Retry draws a new seed.</p>'
+        )
     return seed, sliders
 
 

@@ -55,11 +55,7 @@ class PersonaActions:
     def typed(self, values: Values) -> Values:
         """A row was edited: say whether the persona fits."""
         rows = self._rows(values)
-        return {
-            self._persona.status: status_line(rows),
-            self._persona.text: "\n".join(rows),
-            **self._bars(values, rows),
-        }
+        return {self._persona.status: status_line(rows), **self._bars(values, rows)}
 
     def add(self, values: Values) -> Values:
         """One blank row more."""
@@ -77,11 +73,13 @@ class PersonaActions:
         return lambda values: self._show(values, persona_rows.move_up(self._rows(values), index))
 
     def use_text(self, values: Values) -> Values:
-        """Sentences from the text box; on a problem both stay as they are."""
+        """Sentences from the text box, which is emptied; on a problem both stay
+        as they are."""
         try:
-            return self._show(values, persona_rows.from_text(values[self._persona.text]))
+            rows = persona_rows.from_text(values[self._persona.text])
         except PersonaError as error:
             return {self._chat.notice: notice(str(error))}
+        return {**self._show(values, rows), self._persona.text: ""}
 
     def use_example(self, values: Values) -> Values:
         """The ready-made persona that was picked."""
@@ -116,7 +114,6 @@ class PersonaActions:
             **dict(zip(parts.rows, padded, strict=True)),
             parts.status: status_line(rows),
             parts.add: gr.update(interactive=len(rows) < MAX_SENTENCES),
-            parts.text: "\n".join(rows),
             self._chat.notice: "",
             **self._bars(values, rows),
         }

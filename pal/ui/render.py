@@ -45,7 +45,9 @@ def describe_selection(selection: Selection, sentences: Sequence[str]) -> str:
 def describe_decoding(seed: int, decoding: Decoding) -> str:
     """Seed and decoding settings of a turn, as plain text."""
     sampling = (
-        f"temperature {decoding.temperature:g} · top-p {decoding.top_p:g}" if decoding.temperature else "greedy"
+        f"temperature {decoding.temperature:g} · top-p {decoding.top_p:g}"
+        if decoding.temperature
+        else "greedy"
     )
     return (
         f"seed {seed} · {sampling} · repeat penalty {decoding.repeat_penalty:g} · "
@@ -69,7 +71,9 @@ def _body(reply: Reply, stopped: bool) -> str:
     elif not reply.done:
         parts.append('<p class="pal-wait"><span></span><span></span><span></span><b>writing</b></p>')
     elif reply.error is None:
-        parts.append(f'<p class="pal-empty">{"Stopped before a reply." if stopped else "An empty reply."}</p>')
+        parts.append(
+            f'<p class="pal-empty">{"Stopped before a reply." if stopped else "An empty reply."}</p>'
+        )
     if reply.error is not None:
         parts.append(f'<p class="pal-error" role="alert">{escape(reply.error)}</p>')
     return "".join(parts)
@@ -97,7 +101,8 @@ def _foot(reply: Reply, turn: ChatTurn, last: bool) -> str:
         return '<p class="pal-fate pal-continues">Continues the chat</p>'
     if last and reply.usable:
         return (
-            f'<p class="pal-fate"><span>Not continued</span><button type="button" data-continue="{reply.variant}"'
+            '<p class="pal-fate"><span>Not continued</span>'
+            f'<button type="button" data-continue="{reply.variant}"'
             f' aria-label="Continue with the reply of {NAMES[reply.variant]}">Continue with this</button></p>'
         )
     return '<p class="pal-fate"><span>Not continued</span></p>'
@@ -122,7 +127,8 @@ def turn(number: int, turn: ChatTurn, *, last: bool) -> str:
     made = escape(describe_decoding(turn.seed, turn.decoding)) + (" · stopped" if turn.stopped else "")
     return (
         f'<section class="pal-turn" aria-label="Turn {number}">'
-        f'<div class="pal-user"><h3 class="pal-name">You</h3><p class="pal-text">{escape(turn.user)}</p></div>'
+        '<div class="pal-user"><h3 class="pal-name">You</h3>'
+        f'<p class="pal-text">{escape(turn.user)}</p></div>'
         f'<div class="pal-columns">{replies}</div><p class="pal-made">{made}</p></section>'
     )
 
@@ -178,7 +184,9 @@ def _bar(reply: Reply, option: int) -> str:
         return f'<span class="pal-bar pal-{reply.variant}"><i></i><em>–</em></span>'
     probability = reply.selection.probabilities[option]
     chosen = option == (0 if reply.selection.selected is None else reply.selection.selected + 1)
-    said = f'<span class="pal-visually-hidden">{NAMES[reply.variant]}{", selected" if chosen else ""}: </span>'
+    said = (
+        f'<span class="pal-visually-hidden">{NAMES[reply.variant]}{", selected" if chosen else ""}: </span>'
+    )
     return (
         f'<span class="pal-bar pal-{reply.variant}{" is-chosen" if chosen else ""}">'
         f'<i><u style="width:{probability * 100:.1f}%"></u></i><em>{said}{percent(probability)}</em></span>'

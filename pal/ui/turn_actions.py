@@ -130,7 +130,11 @@ class TurnActions:
         parts = self._chat
         said = bool(values[parts.chat].turns)
         shown = self._whole(values[parts.chat].clear(), self._rows(values))
-        return {**shown, parts.notice: render.notice("Chat cleared. Undo brings it back.", "info")} if said else shown
+        return (
+            {**shown, parts.notice: render.notice("Chat cleared. Undo brings it back.", "info")}
+            if said
+            else shown
+        )
 
     def continue_with(self, values: Values, request: gr.Request) -> Values:
         """Let the chosen model's reply continue the chat, from the last turn on."""
@@ -202,7 +206,9 @@ class TurnActions:
             yield {
                 **self._whole(grown.with_last(replaced), rows),
                 **self._busy(False),
-                parts.notice: render.notice(f"The retry gave no reply ({reason}). The earlier replies are back."),
+                parts.notice: render.notice(
+                    f"The retry gave no reply ({reason}). The earlier replies are back."
+                ),
             }
             return
         yield {**self._busy(False), parts.spoken: render.announcement(last)}
@@ -211,7 +217,9 @@ class TurnActions:
         parts = self._chat
         return {
             parts.chat: chat,
-            parts.live: render.turn(len(chat.turns), chat.turns[-1], last=True) if chat.turns else render.WELCOME,
+            parts.live: render.turn(len(chat.turns), chat.turns[-1], last=True)
+            if chat.turns
+            else render.WELCOME,
         }
 
     def _bars(self, chat: Chat, rows: Sequence[str]) -> Values:

@@ -33,7 +33,9 @@ PATIENCE_MS = 60_000
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if not os.path.exists(CHROMIUM) and os.environ.get("PAL_REQUIRE_BROWSER") != "1":
-        pytest.skip("chromium is not installed (apt-get install chromium); PAL_REQUIRE_BROWSER=1 makes this fail")
+        pytest.skip(
+            "chromium is not installed (apt-get install chromium); PAL_REQUIRE_BROWSER=1 makes this fail"
+        )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
@@ -54,7 +56,9 @@ def visit(browser: Browser):
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on(
             "request",
-            lambda request: foreign.append(request.url) if not request.url.startswith((url, "data:", "blob:")) else None,
+            lambda request: (
+                foreign.append(request.url) if not request.url.startswith((url, "data:", "blob:")) else None
+            ),
         )
         page.goto(url)
         page.locator("#pal-send").wait_for()
@@ -130,7 +134,7 @@ def test_a_suggestion_runs_a_whole_turn_with_selections_and_probabilities(visit)
     second = sentence(page, 2).input_value()
     expect(card(page, "Stage 1")).to_contain_text(f"Selected: {second} · 80 %")
     expect(card(page, "Aligned")).to_contain_text("Selected: none · 80 %")
-    expect(page.locator("#pal-persona .pal-row-bars").nth(1)).to_contain_text("80 %")
+    expect(page.locator("#pal-persona .pal-row .pal-bars").nth(1)).to_contain_text("80 %")
     expect(page.locator("#pal-none-row")).to_contain_text("80 %")
     expect(page.get_by_label("Your message")).to_have_value("still typing")
 
@@ -157,7 +161,7 @@ def test_the_persona_can_be_edited_and_the_next_turn_uses_it(visit):
 def test_an_edited_sentence_loses_its_bars_and_the_others_keep_theirs(visit):
     page = visit()
     say(page, "Hi")
-    bars = page.locator("#pal-persona .pal-row-bars .pal-bars")
+    bars = page.locator("#pal-persona .pal-row .pal-bars")
     count = bars.count()
     sentence(page, 1).fill("I am somebody else.")
     expect(bars).to_have_count(count - 1)
@@ -268,8 +272,16 @@ def test_a_turn_works_with_the_keyboard_alone(visit):
 def test_text_is_readable_in_light_and_dark(visit, scheme):
     page = visit(None, 1400, scheme)
     say(page, "Hi")
-    for part in ("#pal-live .pal-user .pal-text", ".is-aside .pal-text", ".is-continued .pal-text", ".pal-head p",
-                 ".pal-made", ".is-continued .pal-sentence", "#pal-status p", "#pal-send"):
+    for part in (
+        "#pal-live .pal-user .pal-text",
+        ".is-aside .pal-text",
+        ".is-continued .pal-text",
+        ".pal-head p",
+        ".pal-made",
+        ".is-continued .pal-sentence",
+        "#pal-status p",
+        "#pal-send",
+    ):
         ratio = page.locator(part).first.evaluate(CONTRAST)
         assert ratio >= 4.5, (part, ratio)
 

@@ -14,8 +14,11 @@ from pal.ui.chat_state import MAX_TURNS, Chat, ChatTurn, parse_decoding, parse_s
 NURSE = Persona(("I am a nurse.", "I have a cat.", "I hate rain."))
 
 
-def finished(user: str = "Hi", picks: dict[str, int] | None = None, persona: Persona = NURSE, **texts: str) -> ChatTurn:
-    """A finished turn; ``picks`` are option numbers, ``texts`` replies that differ from "<variant> to <user>"."""
+def finished(
+    user: str = "Hi", picks: dict[str, int] | None = None, persona: Persona = NURSE, **texts: str
+) -> ChatTurn:
+    """A finished turn that picked options ``picks``; replies read "<variant> to
+    <user>" unless ``texts`` has others."""
     turn = ChatTurn(user, persona, Decoding(), seed=1)
     for variant, pick in (picks or {}).items():
         weights = [0.1] * (len(persona) + 1)

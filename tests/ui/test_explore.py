@@ -180,6 +180,10 @@ def test_fifty_sentences_as_text_are_refused_and_stay_in_the_box(serve):
     visitor.fire("pal-use-text")
     assert "has 50 sentences" in visitor.shown("pal-notice")
     assert visitor.shown("pal-persona-text") == many
+    visitor.values[visitor.component("pal-persona-text")] = "I sing.\nI dance."
+    visitor.fire("pal-use-text")
+    assert visitor.shown("pal-notice") == "" == visitor.shown("pal-persona-text")
+    assert "2 of 9 sentences" in visitor.shown("pal-status")
 
 
 def test_hostile_text_stays_text(serve):

@@ -25,8 +25,15 @@ def test_no_row_past_the_limit():
 
 
 def test_the_status_counts_or_says_what_is_wrong():
-    assert persona_rows.status(["I am a nurse.", "", " "]) == ("1 of 9 sentences, each up to 200 characters", True)
-    for rows, words in [([""], "empty"), (["x" * 201], "sentence 1 has 201"), (["Twice.", "twice."], "there twice")]:
+    assert persona_rows.status(["I am a nurse.", "", " "]) == (
+        "1 of 9 sentences, each up to 200 characters",
+        True,
+    )
+    for rows, words in [
+        ([""], "empty"),
+        (["x" * 201], "sentence 1 has 201"),
+        (["Twice.", "twice."], "there twice"),
+    ]:
         text, fine = persona_rows.status(rows)
         assert words in text and not fine
 

@@ -67,7 +67,8 @@ def test_bars_give_the_probability_of_each_option_and_mark_the_selected_one():
 
 
 @pytest.mark.parametrize(
-    ("probability", "text"), [(0.0, "0 %"), (0.001, "< 1 %"), (0.5, "50 %"), (0.999, "> 99 %"), (1.0, "100 %")]
+    ("probability", "text"),
+    [(0.0, "0 %"), (0.001, "< 1 %"), (0.5, "50 %"), (0.999, "> 99 %"), (1.0, "100 %")],
 )
 def test_percentages_never_round_to_certainty(probability, text):
     assert render.percent(probability) == text

@@ -61,7 +61,8 @@ def test_a_failing_variant_shows_its_error_and_the_others_answer():
 
 
 @pytest.mark.parametrize(
-    ("error", "shown"), [(EngineError("The engine is gone."), "The engine is gone."), (ValueError("x"), BROKEN)]
+    ("error", "shown"),
+    [(EngineError("The engine is gone."), "The engine is gone."), (ValueError("x"), BROKEN)],
 )
 def test_an_engine_that_breaks_ends_the_turn_with_a_message(error, shown):
     class Broken(FakeEngine):
@@ -110,7 +111,10 @@ def test_the_prior_is_asked_once_and_only_when_it_counts():
     encoder = Encoder()
     responder = fake_responder(None, stage1=SelectionSettings(prior_weight=50), aligned=SelectionSettings())
     *_, last = run_turn(
-        type(responder)(responder.engine, responder.renderer, responder.settings, encoder), Chat(), turn(), Cancel()
+        type(responder)(responder.engine, responder.renderer, responder.settings, encoder),
+        Chat(),
+        turn(),
+        Cancel(),
     )
     assert encoder.asked == 1
     assert last.turns[-1].reply("stage1").selection.selected == 1
