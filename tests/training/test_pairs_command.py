@@ -1,0 +1,69 @@
+"""Writing pairs: from the history alone, and resumable."""
+
+import dataclasses
+
+import pytest
+
+from pal.engines.base import Decoding, Delta, Done, Failed
+from pal.errors import DataError, EngineError
+from pal.training.commands import _finished
+from pal.training.pairs import generate_rejected, history_only, write_pair
+from tests.training.test_training import EXAMPLES, PAIRS
+
+GREEDY = Decoding(temperature=0.0)
+
+
+class Scripted:
+    """Answers each request with the next text; remembers the prompts."""
+
+    def __init__(self, *texts):
+        self.texts, self.prompts = list(texts), []
+
+    def stream(self, requests, cancel):
+        for request in requests:
+            self.prompts.append(list(request.tokens))
+            text = self.texts.pop(0)
+            if text is None:
+                yield Failed(request.variant, "no memory")
+            else:
+                yield Delta(request.variant, text)
+                yield Done(request.variant, text, 1, 1, 0.1)
+
+
+def test_rejected_replies_come_from_the_history_alone(renderer, tokenizer):
+    engine = Scripted("So-so.", "I don't know.")
+    asked = [dataclasses.replace(pair, rejected="") for pair in PAIRS[:2]]
+    made = list(generate_rejected(asked, engine, "stage1", renderer, GREEDY, 1))
+    assert [pair.rejected for pair in made] == ["So-so.", "I don't know."]
+    for pair, prompt in zip(asked, engine.prompts, strict=True):
+        text = tokenizer.decode(prompt)
+        assert prompt == history_only(renderer, pair)
+        assert "[1]" not in text and "I sail." not in text
+        assert pair.user in text
+
+
+def test_empty_replies_and_copies_of_the_chosen_one_are_left_out(renderer):
+    engine = Scripted("", PAIRS[1].chosen, "Fine.")
+    asked = [PAIRS[0], PAIRS[1], PAIRS[2]]
+    assert [pair.id for pair in generate_rejected(asked, engine, "stage1", renderer, GREEDY, 1)] == [PAIRS[2].id]
+
+
+def test_an_engine_failure_names_the_pair(renderer):
+    with pytest.raises(EngineError, match="d0#0: no memory"):
+        list(generate_rejected(PAIRS[:1], Scripted(None), "stage1", renderer, GREEDY, 1))
+
+
+def test_a_stopped_run_keeps_its_whole_lines_only(tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    ids = {pair.id for pair in PAIRS}
+    assert _finished(path, ids) == set()
+    path.write_text(write_pair(PAIRS[0]) + write_pair(PAIRS[1])[:40])
+    assert _finished(path, ids) == {PAIRS[0].id}
+    assert path.read_text() == write_pair(PAIRS[0])
+
+
+def test_pairs_of_other_data_are_not_mixed_in(tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(write_pair(PAIRS[0]))
+    with pytest.raises(DataError, match="other data"):
+        _finished(path, {EXAMPLES[0].id})
