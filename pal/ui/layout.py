@@ -62,7 +62,7 @@ class ChatParts:
     undo: gr.Button
     clear: gr.Button
     seed: gr.Number
-    decoding: tuple[gr.Slider, ...]
+    decoding: tuple[gr.Number, ...]
 
 
 def _row(
@@ -94,6 +94,15 @@ def persona_editor(examples: Sequence[Example], settings: Mapping[str, Selection
     first = list(examples[0].persona.sentences)
     shown = gr.State(len(first))
     gr.HTML("<h2>Persona</h2><p>Who all three models are. Edit it at any time.</p>")
+    with gr.Accordion(f"{len(examples)} example personas", open=False, elem_id="pal-gallery") as gallery:
+        example = gr.Radio(
+            [one.title for one in examples],
+            value=examples[0].title,
+            label="Example personas",
+            show_label=False,
+            container=False,
+            elem_classes="pal-cards",
+        )
     legend = gr.HTML(render.legend(None), elem_id="pal-legend")
     texts = first + [""] * (MAX_SENTENCES - len(first))
     made = [_row(number, text, number <= len(first)) for number, text in enumerate(texts, 1)]
@@ -104,15 +113,6 @@ def persona_editor(examples: Sequence[Example], settings: Mapping[str, Selection
     with gr.Row(elem_classes="pal-buttons"):
         add = gr.Button("Add sentence", size="sm", elem_id="pal-add")
         surprise = gr.Button("Random persona", size="sm", elem_id="pal-random")
-    with gr.Accordion(f"{len(examples)} example personas", open=False, elem_id="pal-gallery") as gallery:
-        example = gr.Radio(
-            [one.title for one in examples],
-            value=examples[0].title,
-            label="Example personas",
-            show_label=False,
-            container=False,
-            elem_classes="pal-cards",
-        )
     with gr.Accordion("Paste as text", open=False, elem_id="pal-as-text"):
         text = gr.Textbox(label="One sentence a line", lines=4, max_lines=12, elem_id="pal-persona-text")
         use_text = gr.Button("Use these sentences", size="sm", elem_id="pal-use-text")
@@ -160,26 +160,25 @@ def status_line(rows: Sequence[str]) -> str:
     return f'<p class="{style}" role="status">{render.escape(text)}</p>'
 
 
-def _settings() -> tuple[gr.Number, tuple[gr.Slider, ...]]:
+def _settings() -> tuple[gr.Number, tuple[gr.Number, ...]]:
+    """Plain number boxes: what does not fit is explained when a turn starts."""
     default = Decoding()
     with gr.Accordion("Seed and decoding – the same for all three", open=False, elem_id="pal-settings"):
-        with gr.Row(elem_classes="pal-sliders"):
-            seed = gr.Number(1, label="Seed", precision=0, minimum=0, elem_id="pal-seed", min_width=120)
-            sliders = tuple(
-                gr.Slider(
-                    limit.low,
-                    limit.high,
+        with gr.Row(elem_classes="pal-numbers"):
+            seed = gr.Number(1, label="Seed", precision=0, elem_id="pal-seed", min_width=0)
+            decoding = tuple(
+                gr.Number(
                     getattr(default, name),
+                    label=f"{limit.name}, {limit.low:g} to {limit.high:g}",
                     step=limit.step,
-                    label=limit.name,
-                    min_width=160,
+                    min_width=0,
                 )
                 for name, limit in LIMITS.items()
             )
         gr.HTML(
             '<p class="pal-hint">Temperature 0 always takes the likeliest word. Retry draws a new seed.</p>'
         )
-    return seed, sliders
+    return seed, decoding
 
 
 def _composer(example: Example) -> dict:
@@ -232,7 +231,7 @@ def conversation(example: Example) -> ChatParts:
         live = gr.HTML(render.WELCOME, elem_id="pal-live", js_on_load=CONTINUE_ON_CLICK)
     spoken = gr.HTML("", elem_id="pal-spoken", html_template='<div aria-live="polite">${value}</div>')
     composer = _composer(example)
-    seed, sliders = _settings()
+    seed, decoding = _settings()
     return ChatParts(
-        chat=gr.State(Chat()), past=past, live=live, spoken=spoken, seed=seed, decoding=sliders, **composer
+        chat=gr.State(Chat()), past=past, live=live, spoken=spoken, seed=seed, decoding=decoding, **composer
     )

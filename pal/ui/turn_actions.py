@@ -4,7 +4,7 @@ back only the components that change."""
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import gradio as gr
@@ -76,27 +76,26 @@ class TurnActions:
 
     def send(self, values: Values, request: gr.Request) -> Iterator[Values]:
         """Run a turn with the typed message; the box is emptied once it runs."""
-        parts = self._chat
-        try:
-            turn = self._turn(values, values[parts.message], parse_seed(values[parts.seed]))
-        except PalError as error:
-            yield self._problem(error)
-            return
-        yield from self._run(values, values[parts.chat], turn, request, {parts.message: ""})
+        message = self._chat.message
+        yield from self._start(values, request, values[message], {message: ""})
 
-    def suggest(self, index: int):
+    def suggest(self, index: int) -> Callable[[Values, gr.Request], Iterator[Values]]:
         """Handler that runs a turn with a suggested message; typed text stays."""
 
         def send_suggestion(values: Values, request: gr.Request) -> Iterator[Values]:
-            parts = self._chat
-            try:
-                turn = self._turn(values, values[parts.suggestions[index]], parse_seed(values[parts.seed]))
-            except PalError as error:
-                yield self._problem(error)
-                return
-            yield from self._run(values, values[parts.chat], turn, request, {})
+            yield from self._start(values, request, values[self._chat.suggestions[index]], {})
 
         return send_suggestion
+
+    def _start(
+        self, values: Values, request: gr.Request, message: str | None, first: Values
+    ) -> Iterator[Values]:
+        try:
+            turn = self._turn(values, message, parse_seed(values[self._chat.seed]))
+        except PalError as error:
+            yield self._problem(error)
+            return
+        yield from self._run(values, values[self._chat.chat], turn, request, first)
 
     def retry(self, values: Values, request: gr.Request) -> Iterator[Values]:
         """Run the last turn again: same message, persona and settings as shown
@@ -160,7 +159,7 @@ class TurnActions:
         return ChatTurn(
             check_message(message),
             Persona.parse(self._rows(values)),
-            parse_decoding([values[slider] for slider in parts.decoding]),
+            parse_decoding([values[number] for number in parts.decoding]),
             seed,
             values[parts.continued] if values[parts.continued] in VARIANTS else VARIANTS[-1],
         )

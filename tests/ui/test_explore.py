@@ -36,22 +36,30 @@ class Visitor:
             if one["backend_fn"] and any(list(pair) == [target, event] for pair in one["targets"])
         )
 
-    def fire(self, elem_id: str, event: str = "click", data: dict | None = None) -> None:
-        """Run one event to its end and apply what it changed."""
+    def body(self, elem_id: str, event: str, data: dict | None = None) -> dict:
+        """What the browser sends for one event."""
         dependency = self.dependency(elem_id, event)
-        body = {
+        return {
             "data": [self.values.get(id) for id in dependency["inputs"]],
             "fn_index": dependency["id"],
             "session_hash": self.session,
             "event_data": data,
             "trigger_id": self.component(elem_id),
         }
+
+    def fire(self, elem_id: str, event: str = "click", data: dict | None = None) -> None:
+        """Run one event to its end and apply what it changed."""
+        dependency, body = self.dependency(elem_id, event), self.body(elem_id, event, data)
         if not dependency["queue"]:
             answer = self.http.post("/gradio_api/run/predict", json=body)
             answer.raise_for_status()
             self._apply(dependency, answer.json()["data"])
             return
         self.http.post("/gradio_api/queue/join", json=body).raise_for_status()
+        self.listen(dependency)
+
+    def listen(self, dependency: dict) -> None:
+        """Apply what a queued event changes, until it ends."""
         shown: list = [None] * len(dependency["outputs"])
         with self.http.stream("GET", f"/gradio_api/queue/data?session_hash={self.session}") as stream:
             for line in stream.iter_lines():
@@ -253,6 +261,24 @@ def test_a_visitor_who_leaves_frees_the_engine(serve):
         threading.Thread(target=visitor.say, args=("Hi",), daemon=True).start()
         assert engine.waiting.wait(60)
     assert engine.cancelled.wait(60)
+
+
+def test_a_full_queue_turns_the_next_visitor_away_and_loses_nobody(serve):
+    engine = FakeEngine(gate=threading.Event())
+    url = serve(engine, turns_at_once=1, queue_size=1)
+    talking, waiting, late = (Visitor(url, name) for name in ("talking", "waiting", "late"))
+    first = threading.Thread(target=talking.say, args=("Hi",))
+    first.start()
+    assert engine.waiting.wait(60)
+    waiting.values[waiting.component("pal-message")] = "Me too"
+    join = "/gradio_api/queue/join"
+    assert waiting.http.post(join, json=waiting.body("pal-send", "click")).status_code == 200
+    assert late.http.post(join, json=late.body("pal-send", "click")).status_code == 503
+    engine.gate.set()
+    waiting.listen(waiting.dependency("pal-send", "click"))
+    first.join(60)
+    assert "aligned: reply" in talking.shown("pal-live")
+    assert "aligned: reply" in waiting.shown("pal-live")
 
 
 def test_undo_retry_clear_and_continue(serve):
