@@ -61,6 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-perplexity", action="store_true", help="leave the perplexity of gold replies out"
     )
+    parser.add_argument(
+        "--no-pure", action="store_true", help="leave out pure PAL's selections, a second pass beside the page's"
+    )
     add_model_arguments(parser)
 
 
@@ -84,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
         not args.no_generate,
         args.oracle and not args.no_generate,
         args.seed,
+        measure_pure=not args.no_pure,
     )
     task = Run(choice, settings, tuned, not args.no_perplexity)
     described = {
@@ -124,6 +128,7 @@ def describe(task: Run) -> dict[str, Any]:
         "pure_pal": {name: asdict(settings.pure[name]) for name in selecting if name in settings.pure},
         "cosine_threshold": task.tuned.cosine_threshold,
         "generate": settings.generate,
+        "measure_pure": settings.measure_pure,
         "oracle": settings.oracle,
         "perplexity": task.perplexity,
     }

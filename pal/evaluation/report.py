@@ -154,7 +154,8 @@ class Report:
         tables: dict[str, _Table] = {}
         if self._some and self._labelled[0].answers[name].probabilities:
             tables["selection"] = self._selection([used(row, name) for row in self._labelled])
-            tables["selection_pure_pal"] = self._selection([pure(row, name) for row in self._labelled])
+            if self._labelled[0].answers[name].pure_probabilities:
+                tables["selection_pure_pal"] = self._selection([pure(row, name) for row in self._labelled])
         if any(row.likelihoods.get(name) for row in self._rows):
             tables["perplexity"] = self._perplexity(name)
         if all(answer.reply is not None for answer in answers):

@@ -55,7 +55,8 @@ class WalkedTurn:
 class WalkSettings:
     """What is asked of the models on every turn.
 
-    ``pure`` holds the settings of pure PAL per variant (a none bias at most).
+    ``pure`` holds the settings of pure PAL per variant (a none bias at most),
+    whose selections are a second pass unless ``measure_pure`` is off.
     """
 
     variants: tuple[str, ...]
@@ -65,6 +66,7 @@ class WalkSettings:
     oracle: bool = False
     seed: int = 0
     decoding: Decoding = GREEDY
+    measure_pure: bool = True
 
 
 class OncePerTurn:
@@ -122,7 +124,8 @@ class Walk:
             run = self._responder.respond if measured and self._settings.generate else self._responder.select
             for event in _results(run(request, Cancel()), dialogue, turn):
                 answers[event.variant] = _with(answers[event.variant], event)
-            answers = self._add_pure(dialogue, turn, answers, pure_histories)
+            if self._settings.measure_pure:
+                answers = self._add_pure(dialogue, turn, answers, pure_histories)
             if measured and self._settings.oracle:
                 answers = self._add_oracle(dialogue, turn, answers, histories)
             walked.append(WalkedTurn(turn.turn, measured, self._cosines(turn, dialogue.persona), answers))

@@ -190,6 +190,15 @@ def test_pure_pal_is_measured_in_its_own_history(models, data, tmp_path):
     assert any(prompt.count("persona\n2: I have a parrot.") == 3 for prompt in pure)
 
 
+def test_pure_pal_can_be_left_out(models, data, tmp_path):
+    settings = tmp_path / "selection.json"
+    settings.write_text(json.dumps({"stage1": {"none_bias": 50.0}}))
+    results, rows = run(data, tmp_path / "out", "--selection", str(settings), "--no-pure")
+    assert "selection_pure_pal" not in results["variants"]["stage1"]
+    assert not [request for request in models.selections if request.session.endswith(" pure")]
+    assert all(row["pure_probabilities"] == [] for row in rows)
+
+
 def test_a_killed_run_goes_on_where_it_stopped(models, data, tmp_path):
     whole, rows = run(data, tmp_path / "whole")
     asked = len(models.replies)
