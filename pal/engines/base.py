@@ -15,13 +15,15 @@ SELECTING_VARIANTS = ("stage1", "aligned")
 class Decoding:
     """How replies are sampled; the same for every variant of a turn.
 
-    ``temperature`` 0 is greedy. ``repeat_penalty`` 1 is off. ``ignore_end``
-    writes on to ``max_tokens``; benchmarks need replies of one length.
+    ``temperature`` 0 is greedy. ``repeat_penalty`` 1 is off, as by default: it
+    counts the prompt's words too and so keeps a model from naming what its
+    persona says. ``ignore_end`` writes on to ``max_tokens``; benchmarks need
+    replies of one length.
     """
 
     temperature: float = 0.7
     top_p: float = 0.9
-    repeat_penalty: float = 1.1
+    repeat_penalty: float = 1.0
     max_tokens: int = 40
     ignore_end: bool = False
 
