@@ -5,8 +5,9 @@ reuses cached prefixes across adapters (ggml-org/llama.cpp issue 26207). The
 base file is memory-mapped, so several servers share one copy of the weights.
 
 Why one request at a time: llama.cpp multiplies LoRA matrices along different
-paths for one token and for several, so two sessions decoded in one batch can
-flip a near-tie that either alone would not. Slots keep the prefix caches.
+paths for one token and for several. The last bits differ, the 8-bit rounding of
+activations turns that into about 0.1 nats, and so two sessions decoded in one
+batch flip near-ties that either alone would not. Slots keep the prefix caches.
 """
 
 from __future__ import annotations
@@ -80,15 +81,18 @@ class VariantServer:
             adapter = f" with adapter {lora}" if lora is not None else ""
             raise EngineError(f"llama.cpp cannot load {base}{adapter}: {error}") from error
 
-    def _slot(self, session: str) -> int:
-        """The session's slot: its own, a free one, or the least recently used one."""
-        if session in self._sessions:
+    def _slot(self, session: str) -> tuple[int, bool]:
+        """The session's slot, and whether it was the session's own before: else
+        it is a free one or the least recently used one, and its content is of no
+        use (even a common start was computed in other pieces, so rounded otherwise)."""
+        own = session in self._sessions
+        if own:
             self._sessions.move_to_end(session)
         elif self._free:
             self._sessions[session] = self._free.pop(0)
         else:
             self._sessions[session] = self._sessions.popitem(last=False)[1]
-        return self._sessions[session]
+        return self._sessions[session], own
 
     def _complete(
         self, session: str, request: dict, stopped: Callable[[], bool], take: Callable[[dict], None]
@@ -110,12 +114,8 @@ class VariantServer:
                 failures.append(error)
                 return True
 
-        request |= {
-            "id_slot": self._slot(session),
-            "cache_prompt": True,
-            "stream": True,
-            "return_progress": True,
-        }
+        slot, own = self._slot(session)
+        request |= {"id_slot": slot, "cache_prompt": own, "stream": True, "return_progress": True}
         self._server.handle_completions(request, on_answer)
         if failures:
             raise failures[0]
