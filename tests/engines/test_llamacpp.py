@@ -9,11 +9,12 @@ import pytest
 import torch
 from peft import PeftModel
 
-from pal import checkpoints
+from pal import checkpoints, lora_gguf
 from pal.dialogue import Exchange
 from pal.engines.base import Cancel, Decoding, Delta, Done, Failed, Options, ReplyRequest, SelectRequest
 from pal.engines.llamacpp import LlamaCppEngine
 from pal.errors import CheckpointError, EngineError
+from pal.lora_gguf import peft_to_gguf
 from pal.prompt import CONTEXT_TOKENS
 from tests.adapters import write_random_adapter
 
@@ -36,19 +37,24 @@ def adapters(base, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def engine(adapters):
-    engine = LlamaCppEngine.from_adapters(adapters)
+def loras(adapters):
+    return {variant: peft_to_gguf(folder, folder / "lora.gguf") for variant, folder in adapters.items()}
+
+
+@pytest.fixture(scope="module")
+def engine(base_gguf, loras):
+    engine = LlamaCppEngine(base_gguf, loras)
     yield engine
     engine.close()
 
 
 @pytest.fixture
-def small(adapters):
+def small(base_gguf, loras):
     """A function that opens small engines of one variant, closed after the test."""
     opened = []
 
-    def build(slots=1, adapter=adapters["stage1"]):
-        opened.append(LlamaCppEngine.from_adapters({"stage1": adapter}, slots=slots))
+    def build(slots=1, lora=loras["stage1"]):
+        opened.append(LlamaCppEngine(base_gguf, {"stage1": lora}, slots=slots))
         return opened[-1]
 
     yield build
@@ -126,14 +132,10 @@ def test_replies_of_all_variants_stream_from_one_generator(engine, renderer):
     assert len({event.text for event in done.values()}) > 1, "the adapters make no difference"
 
 
-def test_the_reply_ends_with_the_turn(engine, renderer):
+def test_the_reply_ends_with_the_turn(small, renderer):
     history = [Exchange("Say yes.", "Yes."), Exchange("Say yes.", "Yes."), Exchange("Say yes.", "Yes.")]
     prompt = renderer.reply_prompt(PERSONA, history, "Say yes.", selects=False)
-    base_engine = LlamaCppEngine.from_adapters({"base": None}, slots=1)
-    try:
-        answer = reply(base_engine, prompt, "base", decoding=Decoding(0.0, 1.0, 1.0, 20))
-    finally:
-        base_engine.close()
+    answer = reply(small(lora=None), prompt, decoding=Decoding(0.0, 1.0, 1.0, 20))
     assert answer.text == "Yes." and answer.generated < 20
 
 
@@ -154,7 +156,7 @@ def test_the_repeat_penalty_is_used(engine, renderer):
 
 def test_pieces_never_break_a_character(small, tokenizer):
     prompt = tokenizer.encode("😀 😁 😂 😀 😁 😂 😀 😁 😂 😀 😁 😂 😀 😁")
-    base_engine = small(adapter=None)
+    base_engine = small(lora=None)
     texts = []
     for count in range(1, 5):
         events = base_engine.stream(
@@ -207,7 +209,7 @@ def play(engine, renderer, session, persona, users):
 
 
 @pytest.mark.parametrize("parallel", [False, True], ids=["in turn", "side by side"])
-def test_interleaved_sessions_answer_as_if_alone(adapters, renderer, parallel):
+def test_interleaved_sessions_answer_as_if_alone(base_gguf, loras, renderer, parallel):
     """Same start of the prompt, three adapters, sessions at once: no cache and
     no adapter may leak (probabilities are compared exactly)."""
     users = ("Hello!", "What do you do?")
@@ -218,10 +220,10 @@ def test_interleaved_sessions_answer_as_if_alone(adapters, renderer, parallel):
     }
     alone = {}
     for session, persona in personas.items():
-        engine = LlamaCppEngine.from_adapters(adapters, slots=1)
+        engine = LlamaCppEngine(base_gguf, loras, slots=1)
         alone[session] = play(engine, renderer, session, persona, users)
         engine.close()
-    engine = LlamaCppEngine.from_adapters(adapters, slots=3, parallel=parallel)
+    engine = LlamaCppEngine(base_gguf, loras, slots=3, parallel=parallel)
     together = {}
     threads = [
         threading.Thread(
@@ -346,7 +348,7 @@ def test_a_full_context_still_answers(engine, tokenizer):
 def test_an_adapter_of_none_is_the_plain_base(small, base, renderer):
     prompt = renderer.selection_prompt(PERSONA, [], "Hello!")
     options = renderer.option_ids(3)
-    plain = selection(small(adapter=None), prompt, options).probabilities
+    plain = selection(small(lora=None), prompt, options).probabilities
     tuned = selection(small(), prompt, options).probabilities
     with torch.no_grad():
         expected = base(torch.tensor([prompt])).logits[0, -1][options].log_softmax(-1).tolist()
@@ -355,6 +357,21 @@ def test_an_adapter_of_none_is_the_plain_base(small, base, renderer):
         return max(abs(math.log(p) - e) for p, e in zip(probabilities, expected, strict=True))
 
     assert distance(plain) < distance(tuned) / 2
+
+
+def test_adapters_are_given_by_folder_or_one_by_one(adapters, renderer, small, tmp_path, monkeypatch):
+    monkeypatch.setattr(lora_gguf, "cache_dir", lambda: tmp_path / "cache")
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "stage1").symlink_to(adapters["stage1"])
+    prompt, options = renderer.selection_prompt(PERSONA, [], "Hello!"), renderer.option_ids(3)
+    expected = selection(small(), prompt, options).probabilities
+    for engine in (
+        LlamaCppEngine.from_adapters(tmp_path / "root", ("stage1",), slots=1),
+        LlamaCppEngine.from_adapters({"stage1": adapters["stage1"], "base": None}, slots=1),
+    ):
+        assert selection(engine, prompt, options).probabilities == expected
+        assert engine.variants in (("stage1",), ("stage1", "base"))
+        engine.close()
 
 
 def test_missing_and_damaged_files_are_named(tmp_path, base_gguf):
