@@ -1,0 +1,237 @@
+"""What is stored: turns, ratings, consents and deletions, as immutable records.
+
+Everything here is held by the server. A client only ever names a turn's id and
+columns by position; see ``pal/ratings/blind.py``.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from pal.dialogue import Exchange
+from pal.engines.base import Decoding
+from pal.persona import Persona
+
+FLAGS = {
+    "uses_persona": "uses the persona",
+    "contradicts": "contradicts the persona",
+    "parrots": "parrots the persona",
+    "ignores_user": "ignores the user",
+    "broken": "broken",
+}
+MAX_COMMENT_CHARS = 2000
+
+
+def new_id() -> str:
+    """An id nobody can guess: 32 hex digits."""
+    return secrets.token_hex(16)
+
+
+def now() -> datetime:
+    """The time in UTC, to the microsecond."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class ReplyRecord:
+    """One variant's part of a turn.
+
+    Attributes:
+        variant: its name, such as ``aligned``; ``gold1``, … in gold items.
+        text: the whole reply as generated.
+        selected: 0-based persona sentence, or None for none (and for a variant
+            that does not select, whose ``probabilities`` is None).
+        probabilities: what selection was made from, none first, sum 1.
+        model_probabilities: the model's own, before the embedding prior.
+        earlier: per exchange of the turn's history, the sentence this variant
+            had selected there.
+        consistency: per persona sentence (contradiction, neutral, entailment),
+            summing to 1; None when it was not computed.
+        tokens: generated tokens.
+        seconds: time from the start of the reply to its end.
+        error: why the variant failed, or None.
+        quality: how good the reply of a gold item is, higher is better; else None.
+    """
+
+    variant: str
+    text: str
+    selected: int | None = None
+    probabilities: tuple[float, ...] | None = None
+    model_probabilities: tuple[float, ...] | None = None
+    earlier: tuple[int | None, ...] = ()
+    consistency: tuple[tuple[float, float, float], ...] | None = None
+    tokens: int = 0
+    seconds: float = 0.0
+    error: str | None = None
+    quality: float | None = None
+
+    @property
+    def selects(self) -> bool:
+        """True when the variant has a selection step."""
+        return self.probabilities is not None
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What produced the replies. ``adapters``: variant → hex SHA-256 of its weights."""
+
+    adapters: Mapping[str, str]
+    engine: str
+    quantisation: str
+    app_version: str
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One message and every variant's reply to it; stored before it can be rated.
+
+    Attributes:
+        history: finished exchanges before ``user``; texts shared by all variants.
+        replies: one per variant, always in the same order; never the order shown.
+        order_seed: with the annotator, decides the order shown. Secret.
+        item: id of the queue's item, or None for a chat of the annotator's own.
+        owner: the annotator whose own chat it is, else None.
+        repeat_of: id of the turn this one repeats for self-agreement, else None.
+        campaign: names the models under test; ratings are compared within one.
+    """
+
+    persona: Persona
+    history: tuple[Exchange, ...]
+    user: str
+    replies: tuple[ReplyRecord, ...]
+    seed: int
+    decoding: Decoding
+    provenance: Provenance
+    campaign: str
+    item: str | None = None
+    owner: str | None = None
+    repeat_of: str | None = None
+    order_seed: int = field(default_factory=lambda: secrets.randbits(63))
+    id: str = field(default_factory=new_id)
+    created_at: datetime = field(default_factory=now)
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The variants that replied, in stored order."""
+        return tuple(reply.variant for reply in self.replies)
+
+    @property
+    def gold(self) -> bool:
+        """True when the replies' quality is known beforehand."""
+        return any(reply.quality is not None for reply in self.replies)
+
+    @property
+    def failed(self) -> bool:
+        """True when a variant failed: such a turn is stored, but not rated."""
+        return any(reply.error is not None for reply in self.replies)
+
+    def reply(self, variant: str) -> ReplyRecord:
+        """The reply of one variant."""
+        return next(reply for reply in self.replies if reply.variant == variant)
+
+
+@dataclass(frozen=True)
+class Vote:
+    """What an annotator submits. Columns are positions 0, 1, … as shown.
+
+    Attributes:
+        submission: the client's id of this submission; sent again, it gives the
+            first one's receipt and stores nothing.
+        ranks: rank of each column, 1 is best, equal is a tie; () when skipped or
+            all bad. Gaps are closed: (1, 3, 3) counts as (1, 2, 2).
+        flags: per column, keys of ``FLAGS``; () for no flags at all.
+        correction: asks to correct a vote whose names were already revealed.
+    """
+
+    turn_id: str
+    submission: str
+    ranks: tuple[int, ...] = ()
+    flags: tuple[tuple[str, ...], ...] = ()
+    all_bad: bool = False
+    skip: bool = False
+    comment: str = ""
+    correction: bool = False
+
+
+@dataclass(frozen=True)
+class Rating:
+    """A stored vote. Never changed: a later one of the same annotator and turn
+    ``supersedes`` it, and the one that nothing supersedes is the active one.
+
+    Attributes:
+        annotator: salted hash; see ``pal/ratings/privacy.py``.
+        order: the variant shown in each column.
+        ranks: per column, 1 is best, without gaps; () when skipped.
+        flags: per column, sorted keys of ``FLAGS``; () when skipped.
+        all_bad: no reply is acceptable; the ranks are then all 1.
+        correction: the names had been revealed when it was submitted.
+        consent: id of the consent it rests on.
+        shown_at, submitted_at: the server's clock.
+    """
+
+    turn_id: str
+    annotator: str
+    submission: str
+    order: tuple[str, ...]
+    ranks: tuple[int, ...]
+    flags: tuple[tuple[str, ...], ...]
+    all_bad: bool
+    skip: bool
+    comment: str
+    correction: bool
+    shown_at: datetime
+    consent: str
+    supersedes: str | None = None
+    id: str = field(default_factory=new_id)
+    submitted_at: datetime = field(default_factory=now)
+
+    def rank_of(self, variant: str) -> int:
+        """The variant's rank; 1 is best."""
+        return self.ranks[self.order.index(variant)]
+
+    def flags_of(self, variant: str) -> tuple[str, ...]:
+        """The variant's flags."""
+        return self.flags[self.order.index(variant)]
+
+    @property
+    def seconds(self) -> float:
+        """Time from showing the replies to the submission."""
+        return (self.submitted_at - self.shown_at).total_seconds()
+
+
+@dataclass(frozen=True)
+class Consent:
+    """An annotator agreed to version ``notice`` of the notice; stored before
+    anything else of theirs. ``origin``: salted hash of login or address, or None."""
+
+    annotator: str
+    notice: str
+    origin: str | None = None
+    id: str = field(default_factory=new_id)
+    given_at: datetime = field(default_factory=now)
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """The annotator's data was deleted at their wish. This tombstone stays, and
+    keeps a restored backup from bringing the data back."""
+
+    annotator: str
+    id: str = field(default_factory=new_id)
+    deleted_at: datetime = field(default_factory=now)
+
+
+@dataclass(frozen=True)
+class Reveal:
+    """The names of a turn's columns were shown to an annotator, after the vote."""
+
+    annotator: str
+    turn_id: str
+    id: str = field(default_factory=new_id)
+    revealed_at: datetime = field(default_factory=now)
+
+
+Record = Turn | Rating | Consent | Deletion | Reveal
