@@ -3,9 +3,9 @@
     python -m pal evaluate-questions --out results/plain_questions.json
 
 Each item is a persona, one opening message and the sentences that answer it
-(none for small talk and for what no sentence answers). The items are our own
-writing; ``plain_questions_tune.jsonl`` serves tuning and shares nothing with
-the benchmark.
+(none for small talk and for what no sentence answers), with its kind. The
+items are our own writing; ``plain_questions_tune.jsonl`` serves tuning and
+shares nothing with the benchmark.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ import argparse
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from pal.dialogue import Exchange
 from pal.engines.base import SELECTING_VARIANTS
-from pal.errors import DataError, PersonaError
+from pal.errors import DataError
 from pal.evaluation.baselines import cosine
 from pal.evaluation.bootstrap import Estimate
+from pal.evaluation.question_items import BENCHMARK, KINDS, PlainQuestion, read_questions
 from pal.evaluation.selection_file import TunedSelection
 from pal.evaluation.selection_metrics import SelectionMetrics, SelectionOutcome, outcome
 from pal.evaluation.serving import (
@@ -36,49 +37,10 @@ from pal.evaluation.serving import (
 )
 from pal.evaluation.turns import GoldTurn, MeasuredDialogue
 from pal.evaluation.walk import Walk, WalkedTurn, WalkSettings
-from pal.persona import Persona
 from pal.respond import Responder
 from pal.selection import SelectionSettings, combine
-from pal.settings import REPOSITORY
-from pal.training.data import read_jsonl
 
-BENCHMARK = REPOSITORY / "assets" / "plain_questions.jsonl"
-TUNING = REPOSITORY / "assets" / "plain_questions_tune.jsonl"
 _Z = 1.959964  # two-sided 95 %
-
-
-@dataclass(frozen=True)
-class PlainQuestion:
-    """``labels``: 0-based sentences that answer the question; () for none."""
-
-    persona: Persona
-    question: str
-    labels: tuple[int, ...]
-
-
-def read_questions(path: str | Path) -> list[PlainQuestion]:
-    """The items of a JSONL file: ``persona``, ``question``, ``labels``.
-
-    Raises:
-        DataError: names the file and the line that is malformed.
-    """
-    questions = []
-    for number, row in read_jsonl(path):
-        try:
-            persona = Persona.parse(row["persona"])
-            question, labels = str(row["question"]).strip(), tuple(row["labels"])
-        except (KeyError, TypeError, AttributeError, PersonaError) as error:
-            raise DataError(
-                f"{path}, line {number}: persona, question and labels are expected ({error})."
-            ) from None
-        if not question or not all(isinstance(label, int) and 0 <= label < len(persona) for label in labels):
-            raise DataError(
-                f"{path}, line {number}: empty question, or a label that is no sentence ({labels})."
-            )
-        questions.append(PlainQuestion(persona, question, labels))
-    if not questions:
-        raise DataError(f"{path}: no question in it.")
-    return questions
 
 
 def wilson(right: int, total: int) -> Estimate:
@@ -132,6 +94,18 @@ def measure(outcomes: Sequence[SelectionOutcome]) -> dict[str, Any]:
     }
 
 
+def by_kind(questions: Sequence[PlainQuestion], outcomes: Sequence[SelectionOutcome]) -> dict[str, Any]:
+    """Accuracy on the items of each kind that occurs, with Wilson intervals."""
+    shares = {}
+    for kind in KINDS:
+        right = [
+            is_right(found) for item, found in zip(questions, outcomes, strict=True) if item.kind == kind
+        ]
+        if right:
+            shares[kind] = wilson(sum(right), len(right)).to_json()
+    return shares
+
+
 def is_right(found: SelectionOutcome) -> bool:
     """The pick is a label, or none where nothing answers."""
     return found.selected in found.labels if found.labels else found.selected is None
@@ -165,6 +139,7 @@ def report(
             "persona": list(item.persona.sentences),
             "question": item.question,
             "labels": list(item.labels),
+            "kind": item.kind,
             "cosines": list(turn.cosines),
             "model_probabilities": {name: list(turn.answers[name].model) for name in variants},
             "selected": {name: picked.selected for name, picked in found.items()},
@@ -172,8 +147,15 @@ def report(
         }
         for item, turn, found in zip(questions, turns, outcomes, strict=True)
     ]
-    numbers = {name: measure([found[name] for found in outcomes]) for name in outcomes[0]}
-    counts = {"questions": len(questions), "answerable": sum(bool(item.labels) for item in questions)}
+    numbers = {}
+    for name in outcomes[0]:
+        own = [found[name] for found in outcomes]
+        numbers[name] = measure(own) | {"accuracy_by_kind": by_kind(questions, own)}
+    counts = {
+        "questions": len(questions),
+        "answerable": sum(bool(item.labels) for item in questions),
+        "kinds": {kind: sum(item.kind == kind for item in questions) for kind in KINDS},
+    }
     return {"counts": counts, "selectors": numbers, "items": items}
 
 
@@ -216,8 +198,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def summary(results: Mapping[str, Any]) -> str:
-    """Accuracy, hit@1 and AUC of every selector as a plain table."""
+    """Accuracy, hit@1 and AUC of every selector as a plain table, then its
+    accuracy on each kind of item."""
     counts = results["counts"]
+    kinds = [kind for kind, count in counts["kinds"].items() if count]
     lines = [
         f"{counts['questions']} plain questions, {counts['answerable']} of them answerable",
         f"{'':<22}{'accuracy (95 %)':>22}{'hit@1':>8}{'AUC':>8}",
@@ -229,4 +213,8 @@ def summary(results: Mapping[str, Any]) -> str:
             ("–" if value is None else f"{value:.3f}") for value in (found["hit_at_1"]["value"], found["auc"])
         )
         lines.append(f"{name:<22}{interval:>22}{hit:>8}{area:>8}")
+    lines.append(f"{'accuracy by kind':<22}" + "".join(f"{kind:>14}" for kind in kinds))
+    for name, found in results["selectors"].items():
+        shares = (found["accuracy_by_kind"][kind]["value"] for kind in kinds)
+        lines.append(f"{name:<22}" + "".join(f"{share:>14.3f}" for share in shares))
     return "\n".join(lines)

@@ -23,7 +23,8 @@ import numpy as np
 from pal.engines.base import SELECTING_VARIANTS
 from pal.errors import DataError
 from pal.evaluation.baselines import cosine
-from pal.evaluation.plain_questions import TUNING, ask, is_right, read_questions
+from pal.evaluation.plain_questions import ask, is_right
+from pal.evaluation.question_items import TUNING, read_questions
 from pal.evaluation.selection_file import TunedSelection, report_path, write_selection
 from pal.evaluation.selection_metrics import auc
 from pal.evaluation.serving import adapter_hashes, opened, parse_variants, sha256

@@ -9,7 +9,8 @@ import pytest
 from pal.errors import DataError
 from pal.evaluation import plain_questions
 from pal.evaluation.metrics import normalise
-from pal.evaluation.plain_questions import BENCHMARK, TUNING, read_questions, wilson
+from pal.evaluation.plain_questions import wilson
+from pal.evaluation.question_items import BENCHMARK, KINDS, TUNING, read_questions
 from pal.evaluation.selection_file import read_selection
 from pal.respond import Responder
 from pal.training.questions import question_bank
@@ -23,22 +24,31 @@ def asked(path) -> set[str]:
 
 def test_benchmark_is_large_varied_and_has_enough_unanswerable_items():
     items = read_questions(BENCHMARK)
-    assert len(items) >= 130
-    assert len({item.persona for item in items}) >= 20
-    assert sum(not item.labels for item in items) >= 35
+    assert len(items) >= 260
+    assert len({item.persona for item in items}) >= 40
+    assert sum(not item.labels for item in items) >= 60
     assert len(asked(BENCHMARK)) == len(items)
     positions = {label for item in items for label in item.labels}
-    assert positions == {0, 1, 2, 3, 4}
+    assert positions >= {0, 1, 2, 3, 4, 5}
 
 
 def test_tuning_items_are_enough_and_share_nothing_with_the_benchmark():
-    assert len(read_questions(TUNING)) >= 50
+    assert len(read_questions(TUNING)) >= 120
+    assert len(asked(TUNING)) == len(read_questions(TUNING))
     assert not asked(TUNING) & asked(BENCHMARK)
     tuning, benchmark = (
         {normalise(sentence) for item in read_questions(path) for sentence in item.persona.sentences}
         for path in (TUNING, BENCHMARK)
     )
     assert not tuning & benchmark
+
+
+@pytest.mark.parametrize(("path", "least"), [(BENCHMARK, 15), (TUNING, 7)])
+def test_every_kind_is_there_and_only_three_kinds_have_answers(path, least):
+    items = read_questions(path)
+    assert all(sum(item.kind == kind for item in items) >= least for kind in KINDS)
+    assert {item.kind for item in items if item.labels} == {"plain", "distractor", "statement"}
+    assert {item.kind for item in items if not item.labels} == {"small_talk", "unanswerable"}
 
 
 def test_no_item_was_trained_on():
@@ -55,6 +65,8 @@ def test_no_item_was_trained_on():
         ('{"persona": ["I sail."], "question": "Hi?", "labels": [1]}', "line 1"),
         ('{"persona": [], "question": "Hi?", "labels": []}', "line 1"),
         ('{"persona": ["I sail."], "labels": []}', "question"),
+        ('{"persona": ["I sail."], "question": "Hi?", "labels": [], "kind": "hello"}', "line 1.*small_talk"),
+        ('{"persona": ["I sail."], "question": "Hi?", "labels": [], "kind": ["plain"]}', "line 1.*kind"),
         ("", "no question"),
     ],
 )
@@ -72,7 +84,7 @@ def test_wilson_interval_golden_values():
     assert wilson(5, 5).high == pytest.approx(1)
 
 
-def test_every_selector_is_reported_with_every_pick(tmp_path, monkeypatch):
+def test_every_selector_is_reported_with_every_pick_and_kind(tmp_path, monkeypatch, capsys):
     data = tmp_path / "questions.jsonl"
     items = [
         {
@@ -81,7 +93,12 @@ def test_every_selector_is_reported_with_every_pick(tmp_path, monkeypatch):
             "labels": [1],
         },
         {"persona": ["I sail boats.", "I have a parrot."], "question": "Who sails boats?", "labels": [0]},
-        {"persona": ["I sail boats.", "I have a parrot."], "question": "Hello!", "labels": []},
+        {
+            "persona": ["I sail boats.", "I have a parrot."],
+            "question": "Hello!",
+            "labels": [],
+            "kind": "small_talk",
+        },
     ]
     data.write_text("".join(json.dumps(item) + "\n" for item in items))
     selection = tmp_path / "selection.json"
@@ -107,6 +124,11 @@ def test_every_selector_is_reported_with_every_pick(tmp_path, monkeypatch):
     assert selectors["stage1 pure PAL"]["hit_at_1"]["value"] == 0.5
     assert selectors["prior alone"]["auc"] == 1
     assert [item["selected"]["stage1 combined"] for item in results["items"]] == [1, 0, None]
+    assert [item["kind"] for item in results["items"]] == ["plain", "plain", "small_talk"]
+    kinds = selectors["stage1 pure PAL"]["accuracy_by_kind"]
+    assert {kind: share["value"] for kind, share in kinds.items()} == {"plain": 0.5, "small_talk": 0}
+    assert results["counts"]["kinds"]["plain"] == 2
+    assert capsys.readouterr().out.split("accuracy by kind")[1].split()[:2] == ["plain", "small_talk"]
     assert results["settings"]["selection"]["stage1"] == {
         "prior_weight": 20.0, "prior_threshold": 0.2, "none_bias": 0.0,
     }  # fmt: skip
