@@ -8,7 +8,7 @@ import sys
 from pal.errors import PalError
 from pal.runtime import build_responder
 from pal.settings import Settings
-from pal.ui.explore import launch
+from pal.ui.site import launch
 
 
 def main() -> int:

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 import gradio as gr
 
 from pal.respond import Responder
-from pal.settings import Settings
-from pal.ui import api, layout, render, theme
-from pal.ui.examples import Example, load_examples
+from pal.ui import api, layout, navigation, render
+from pal.ui.examples import Example
 from pal.ui.persona_actions import PersonaActions
 from pal.ui.turn_actions import TurnActions
 
-SPARE_THREADS = 16  # for clicks that are no turns
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 FOCUS_LAST_ROW = """() => setTimeout(() => {
   const rows = [...document.querySelectorAll('.pal-row textarea, .pal-row input')];
@@ -25,22 +23,20 @@ SHOW_LIVE = """() => {
 }"""
 
 
-def build(responder: Responder, examples: Sequence[Example], *, turns_at_once: int) -> gr.Blocks:
-    """The page as Gradio blocks; ``launch`` runs it."""
+def add_page(page: gr.Blocks, responder: Responder, examples: Sequence[Example], turns_at_once: int) -> None:
+    """Put Explore into ``page``, which is being built."""
     engine = responder.engine
-    with gr.Blocks(title="PAL", analytics_enabled=False, fill_width=True) as page:
-        gr.HTML(render.banner(f"{engine.name} · {engine.quantisation}"), elem_id="pal-top")
-        with gr.Row(elem_id="pal-app"):
-            with gr.Column(elem_id="pal-persona", elem_classes="pal-panel", min_width=0):
-                persona = layout.persona_editor(examples, responder.settings)
-            with gr.Column(elem_id="pal-chat", elem_classes="pal-panel", min_width=0):
-                chat = layout.conversation(examples[0])
-        _wire_persona(persona, PersonaActions(persona, chat, examples))
-        turns = TurnActions(responder, chat, persona)
-        _wire_chat(chat, turns, turns_at_once)
-        page.unload(turns.stop)
-        api.add_endpoint(responder, turns_at_once)
-    return page
+    navigation.add_banner("", render.INTRODUCTION, f"{engine.name} · {engine.quantisation}")
+    with gr.Row(elem_id="pal-app"):
+        with gr.Column(elem_id="pal-persona", elem_classes="pal-panel", min_width=0):
+            persona = layout.persona_editor(examples, responder.settings)
+        with gr.Column(elem_id="pal-chat", elem_classes="pal-panel", min_width=0):
+            chat = layout.conversation(examples[0])
+    _wire_persona(persona, PersonaActions(persona, chat, examples))
+    turns = TurnActions(responder, chat, persona)
+    _wire_chat(chat, turns, turns_at_once)
+    page.unload(turns.stop)
+    api.add_endpoint(responder, turns_at_once)
 
 
 def _wire_persona(parts: layout.PersonaParts, actions: PersonaActions) -> None:
@@ -77,27 +73,3 @@ def _wire_chat(parts: layout.ChatParts, actions: TurnActions, turns_at_once: int
     parts.clear.click(actions.clear, queue=False, **both)
     parts.continued.input(actions.continue_with, queue=False, **both)
     parts.live.click(actions.continue_clicked, queue=False, **both)
-
-
-def launch(responder: Responder, settings: Settings, *, block: bool = True) -> gr.Blocks:
-    """Serve the page until stopped; with ``block`` False, return at once."""
-    page = build(responder, load_examples(), turns_at_once=settings.turns_at_once)
-    page.queue(max_size=settings.queue_size, default_concurrency_limit=settings.turns_at_once)
-    page.launch(
-        server_name=settings.host,
-        server_port=settings.port or None,
-        theme=theme.theme(),
-        css_paths=[theme.STYLE],
-        footer_links=["api"],
-        show_error=False,
-        run_history=False,
-        enable_monitoring=False,
-        ssr_mode=False,
-        pwa=False,
-        max_threads=settings.turns_at_once + SPARE_THREADS,
-        mcp_server=False,
-        max_file_size="1mb",
-        prevent_thread_lock=not block,
-        quiet=not block,
-    )
-    return page

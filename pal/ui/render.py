@@ -19,6 +19,10 @@ WELCOME = (
     '<div class="pal-welcome"><p><b>Every message goes to all three models.</b></p>'
     "<p>Pick a suggestion below or write your own. You choose which reply the chat continues with.</p></div>"
 )
+INTRODUCTION = (
+    "One small language model at three stages of training. Edit who it is, say something, "
+    "and compare the three replies and the persona sentence each was built on."
+)
 _TEMPLATE_CHARACTERS = str.maketrans({"{": "&#123;", "}": "&#125;", "$": "&#36;", "`": "&#96;"})
 
 
@@ -200,13 +204,3 @@ def announcement(turn: ChatTurn | None) -> str:
     reply = turn.continuing
     said = "No model replied." if reply is None else f"{NAMES[reply.variant]} replied: {reply.text.strip()}"
     return f'<span class="pal-visually-hidden">{escape(said)}</span>'
-
-
-def banner(engine: str) -> str:
-    """The page's title and what it is for. ``engine`` is plain text."""
-    return (
-        '<header class="pal-banner"><h1>PAL <span>persona-aware alignment</span></h1>'
-        "<p>One small language model at three stages of training. Edit who it is, say something, "
-        "and compare the three replies and the persona sentence each was built on.</p>"
-        f'<p class="pal-engine">{escape(engine)}</p></header>'
-    )

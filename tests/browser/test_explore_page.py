@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from pal.settings import Settings
-from pal.ui import explore
+from pal.ui import site
 from tests.fakes import FakeEngine, fake_responder
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -48,7 +48,7 @@ def visit(browser: Browser):
     opened, served, errors, foreign = [], [], [], []
 
     def start(engine: FakeEngine | None = None, width: int = 1400, scheme: str = "light") -> Page:
-        served.append(explore.launch(fake_responder(engine), Settings(port=0), block=False))
+        served.append(site.launch(fake_responder(engine), Settings(port=0), block=False))
         url = served[-1].local_url
         page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
         opened.append(page)

@@ -9,7 +9,7 @@ import pytest
 
 from pal.respond import Responder
 from pal.settings import Settings
-from pal.ui import explore
+from pal.ui import site
 from tests.fakes import FakeEngine, fake_responder
 
 
@@ -20,7 +20,7 @@ def serve() -> Iterator[Callable[..., str]]:
 
     def start(engine: FakeEngine | Responder | None = None, **settings) -> str:
         responder = engine if isinstance(engine, Responder) else fake_responder(engine)
-        page = explore.launch(responder, Settings(port=0, **settings), block=False)
+        page = site.launch(responder, Settings(port=0, **settings), block=False)
         pages.append(page)
         return page.local_url
 

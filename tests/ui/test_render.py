@@ -6,7 +6,7 @@ from pal.engines.base import Decoding, Done, Failed
 from pal.persona import Persona
 from pal.respond import Selected
 from pal.selection import SelectionSettings, choose
-from pal.ui import render
+from pal.ui import navigation, render
 from pal.ui.chat_state import ChatTurn
 
 HOSTILE = "<img src=x onerror=alert(1)>${alert(2)}{{#each value}}`</textarea><script>alert(3)</script>"
@@ -27,7 +27,7 @@ def test_hostile_text_stays_text_everywhere():
         render.turn(1, made, last=True)
         + render.notice(HOSTILE)
         + render.announcement(made)
-        + render.banner(HOSTILE)
+        + navigation.banner("", HOSTILE, HOSTILE)
     )
     for forbidden in ("<img", "<script", "</textarea", "${", "{{", "`"):
         assert forbidden not in everything

@@ -1,0 +1,45 @@
+"""All pages as one site, and its server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import gradio as gr
+
+from pal.respond import Responder
+from pal.settings import Settings
+from pal.ui import explore, theme
+from pal.ui.examples import Example, load_examples
+
+SPARE_THREADS = 16  # for clicks that are no turns
+
+
+def build(responder: Responder, examples: Sequence[Example], settings: Settings) -> gr.Blocks:
+    """The pages as Gradio blocks; ``launch`` runs them."""
+    with gr.Blocks(title="PAL", analytics_enabled=False, fill_width=True) as site:
+        explore.add_page(site, responder, examples, settings.turns_at_once)
+    return site
+
+
+def launch(responder: Responder, settings: Settings, *, block: bool = True) -> gr.Blocks:
+    """Serve the site until stopped; with ``block`` False, return at once."""
+    site = build(responder, load_examples(), settings)
+    site.queue(max_size=settings.queue_size, default_concurrency_limit=settings.turns_at_once)
+    site.launch(
+        server_name=settings.host,
+        server_port=settings.port or None,
+        theme=theme.theme(),
+        css_paths=[theme.STYLE],
+        footer_links=["api"],
+        show_error=False,
+        run_history=False,
+        enable_monitoring=False,
+        ssr_mode=False,
+        pwa=False,
+        max_threads=settings.turns_at_once + SPARE_THREADS,
+        mcp_server=False,
+        max_file_size="1mb",
+        prevent_thread_lock=not block,
+        quiet=not block,
+    )
+    return site
