@@ -25,6 +25,11 @@ class BertWeights:
     heads: int
     epsilon: float
 
+    @property
+    def positions(self) -> int:
+        """The longest sequence the model knows, in tokens."""
+        return len(self.tensors["embeddings.position_embeddings.weight"])
+
     @classmethod
     def open(cls, folder: Path) -> BertWeights:
         """Weights of a folder with ``config.json`` and float32 ``model.safetensors``.
@@ -45,19 +50,20 @@ class BertWeights:
         except (OSError, ValueError, KeyError) as error:
             raise CheckpointError(f"{folder} is not a usable BERT encoder: {error}") from error
 
-    def hidden_states(self, ids: np.ndarray) -> np.ndarray:
+    def hidden_states(self, ids: np.ndarray, types: np.ndarray | None = None) -> np.ndarray:
         """Last hidden states of sentences of one length, without padding.
 
         Args:
             ids: token ids, int [sentences, length].
+            types: segment of each token (0 or 1), same shape; None is all 0.
 
         Returns:
             float32 [sentences, length, hidden].
         """
         words = self.tensors["embeddings.word_embeddings.weight"][ids]
         positions = self.tensors["embeddings.position_embeddings.weight"][: ids.shape[1]]
-        types = self.tensors["embeddings.token_type_embeddings.weight"][0]
-        states = self._norm("embeddings.LayerNorm", words + positions + types)
+        segments = self.tensors["embeddings.token_type_embeddings.weight"][0 if types is None else types]
+        states = self._norm("embeddings.LayerNorm", words + positions + segments)
         for layer in range(self.layers):
             name = f"encoder.layer.{layer}"
             attended = self._linear(f"{name}.attention.output.dense", self._attention(name, states))

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from safetensors import deserialize
 from safetensors.numpy import save_file
 
 from pal.checkpoints import cache_dir, fetch_base
 from pal.errors import CheckpointError
+from pal.peft_files import UNUSUAL, read_peft
 
 if TYPE_CHECKING:
     from gguf import GGUFReader
@@ -38,14 +38,7 @@ MODULES = {
 }
 _PEFT_NAME = re.compile(r"base_model\.model\.model\.layers\.(\d+)\.([\w.]+)\.lora_([AB])\.weight")
 _GGUF_NAME = re.compile(r"blk\.(\d+)\.(\w+)\.weight\.lora_([ab])")
-_UNSUPPORTED = (
-    "alpha_pattern",
-    "lora_bias",
-    "modules_to_save",
-    "target_parameters",
-    "use_bdlora",
-    "use_dora",
-)
+_UNSUPPORTED = ("alpha_pattern", *UNUSUAL, "modules_to_save")
 _FORMAT = 1  # part of the cache key; raise it when the conversion changes
 
 
@@ -63,7 +56,9 @@ def peft_to_gguf(adapter_dir: Path, out_path: Path, base: Path | None = None) ->
     """
     from gguf import GGUFWriter
 
-    config, tensors = _read_peft(adapter_dir)
+    config, tensors = read_peft(adapter_dir, "llama.cpp", _UNSUPPORTED)
+    if config.get("use_rslora") and config.get("rank_pattern"):
+        raise CheckpointError(f"{adapter_dir}: llama.cpp cannot apply both use_rslora and rank_pattern.")
     architecture, heads = _heads(base or fetch_base())
     out_path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=out_path.parent, prefix=out_path.name + ".")
@@ -159,42 +154,6 @@ def gguf_adapter(adapter_dir: Path) -> Path:
     """
     path = cache_dir() / "adapters" / f"{adapter_hash(adapter_dir)[:32]}-{_FORMAT}.gguf"
     return path if path.is_file() else peft_to_gguf(adapter_dir, path)
-
-
-def _read_peft(adapter_dir: Path) -> tuple[dict, dict[str, np.ndarray]]:
-    try:
-        config = json.loads((adapter_dir / "adapter_config.json").read_text())
-        tensors = _read_safetensors(adapter_dir / "adapter_model.safetensors")
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{adapter_dir} is not a readable PEFT adapter: {error}") from error
-    used = [name for name in _UNSUPPORTED if config.get(name)]
-    if config.get("use_rslora") and config.get("rank_pattern"):
-        used.append("use_rslora and rank_pattern")
-    if config.get("peft_type") != "LORA":
-        used.append(f"peft_type {config.get('peft_type')}")
-    if used:
-        raise CheckpointError(
-            f"{adapter_dir}: llama.cpp cannot apply an adapter with {', '.join(used)}; train a plain LoRA."
-        )
-    return config, tensors
-
-
-def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    """Tensors as float32, bfloat16 included (which NumPy lacks), without torch."""
-    tensors: dict[str, np.ndarray] = {}
-    try:
-        entries = deserialize(path.read_bytes())
-    except Exception as error:  # SafetensorError has no public base of its own
-        raise ValueError(f"{path.name}: {error}") from error
-    for name, entry in entries:
-        if entry["dtype"] == "BF16":
-            flat = (np.frombuffer(entry["data"], dtype="<u2").astype(np.uint32) << 16).view(np.float32)
-        elif entry["dtype"] in ("F32", "F16"):
-            flat = np.frombuffer(entry["data"], dtype=f"<f{int(entry['dtype'][1:]) // 8}").astype(np.float32)
-        else:
-            raise ValueError(f"tensor {name} has type {entry['dtype']}")
-        tensors[name] = flat.reshape(entry["shape"])
-    return tensors
 
 
 def _gguf_alpha(config: dict) -> float:
