@@ -4,6 +4,7 @@
     python -m pal train stage1 --data DIR --out runs/stage1 --dev DEV.jsonl
     python -m pal train pairs --data DIR --stage1 runs/stage1/adapter --out runs/pairs.jsonl
     python -m pal train align --pairs runs/pairs.jsonl --stage1 runs/stage1/adapter --out runs/aligned
+    python -m pal train consistency --data DIR --out runs/consistency
 
 Several devices: ``accelerate launch -m pal train …``.
 """
@@ -35,6 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     align.add_argument("--pairs", type=Path, required=True, help="file of `pal train pairs` or of exported votes")
     align.add_argument("--stage1", type=Path, required=True, help="adapter folder to start from, and reference")
     _common(align)
+    consistency = tasks.add_parser("consistency", help="the consistency model: does a reply entail a sentence?")
+    consistency.add_argument("--data", type=Path, required=True, help="folder of the recipe's data files")
+    consistency.add_argument("--dev", type=Path, help="labelled premise/hypothesis rows for the learning curve")
+    _common(consistency)
 
 
 def _common(command: argparse.ArgumentParser) -> None:
@@ -46,7 +51,7 @@ def _common(command: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train what ``args.task`` names; returns the exit status."""
-    return {"pairs": _pairs, "align": _align}.get(args.task, _sft)(args)
+    return {"pairs": _pairs, "align": _align, "consistency": _consistency}.get(args.task, _sft)(args)
 
 
 def _recipe(args: argparse.Namespace):
@@ -160,4 +165,36 @@ def _align(args: argparse.Namespace) -> int:
     prepare_reference(task, policy, accelerator, args.out, key)
     train(task, policy, recipe, args.out, accelerator, {**hashes, "reference": key})
     print(f"Adapter: {args.out / 'adapter'}; record: {args.out / 'record.json'}")
+    return 0
+
+
+def _consistency(args: argparse.Namespace) -> int:
+    import torch
+
+    from pal.checkpoints import fetch_encoder
+    from pal.training import consistency
+    from pal.training.loop import train
+    from pal.training.sft import accelerator_for
+
+    recipe = _recipe(args)
+    training, held_out, hashes = consistency.load_examples(recipe, args.data)
+    folder = fetch_encoder()
+    tokenizer = consistency.pair_tokenizer(folder)
+    accelerator = accelerator_for(recipe)
+    policy = consistency.ConsistencyPolicy(consistency.load_classifier(folder), recipe)
+    task = consistency.ConsistencyTask(training, tokenizer, recipe, accelerator.device)
+    measure = None
+    if args.dev:
+        rows = consistency.read_teacher_rows(args.dev)
+        development = consistency.ConsistencyTask(rows, tokenizer, recipe, accelerator.device)
+        right = torch.tensor([row.target for row in rows]).argmax(-1)
+
+        def measure(trained):
+            return consistency.macro_f1(development.logits(trained).argmax(-1), right)
+
+    train(task, policy, recipe, args.out, accelerator, hashes, measure)
+    kept = consistency.ConsistencyTask(held_out, tokenizer, recipe, accelerator.device)
+    targets = torch.tensor([example.target for example in held_out])
+    consistency.calibrate(kept.logits(policy), targets).write(args.out / "adapter" / "calibration.json")
+    print(f"Model: {args.out / 'adapter'}; record: {args.out / 'record.json'}")
     return 0

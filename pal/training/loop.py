@@ -7,6 +7,7 @@ an unbroken one.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
@@ -59,10 +60,11 @@ def batch_items(recipe: Recipe, size: int, step: int) -> list[tuple[int, int]]:
     return items
 
 
-def _permutation(size: int, seed: int, epoch: int) -> list[int]:
+@functools.lru_cache(maxsize=2)
+def _permutation(size: int, seed: int, epoch: int) -> tuple[int, ...]:
     order = list(range(size))
     random.Random(f"order:{seed}:{epoch}").shuffle(order)
-    return order
+    return tuple(order)
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
@@ -193,7 +195,7 @@ class _Run:
                  "seconds": seconds}
         (fresh / "state.json").write_text(json.dumps(state))
         _replace_folder(fresh, self.out / "state")
-        save_adapter(policy.model, self.out / "adapter")
+        save_adapter(policy.model, self.out / "adapter", policy.base_name)
         record = {
             "recipe": self.recipe.resolved(),
             "data_sha256": self.hashes,
@@ -215,9 +217,9 @@ def _replace_folder(fresh: Path, place: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def save_adapter(model, folder: Path) -> None:
+def save_adapter(model, folder: Path, base_name: str) -> None:
     """The active adapter in PEFT's layout, weights in fp16 (half the size; the
-    rounding is far below an update), base named by its Hub id."""
+    rounding is far below an update), base named by its Hub id ``base_name``."""
     fresh = folder.with_name(folder.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     model.save_pretrained(fresh)
@@ -225,7 +227,7 @@ def save_adapter(model, folder: Path) -> None:
     half = {name: value.half().contiguous() for name, value in weights.items()}
     save_file(half, fresh / "adapter_model.safetensors", metadata={"format": "pt"})
     config = json.loads((fresh / "adapter_config.json").read_text())
-    config["base_model_name_or_path"] = "HuggingFaceTB/SmolLM2-135M-Instruct"
+    config["base_model_name_or_path"] = base_name
     (fresh / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     (fresh / "README.md").unlink(missing_ok=True)
     _replace_folder(fresh, folder)

@@ -47,6 +47,8 @@ class Batch:
 class Policy(nn.Module):
     """Wraps a PEFT model so that one forward gives all that the losses need."""
 
+    base_name = "HuggingFaceTB/SmolLM2-135M-Instruct"
+
     def __init__(self, model: PeftModel, option_ids: Sequence[int]):
         super().__init__()
         self.model = model

@@ -11,7 +11,7 @@ import yaml
 from pal.errors import RecipeError
 
 RECIPES = Path(__file__).with_name("recipes")
-TASKS = ("baseline", "stage1", "align")
+TASKS = ("baseline", "stage1", "align", "consistency")
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,9 @@ class Recipe:
     each being its own mean. ``batch``: examples (SFT) or dialogues (align) per
     optimizer step. ``sft_weight``: weight of the chosen replies' own
     cross-entropy beside DPO. ``micro_batch_tokens``: padded tokens per forward
-    pass (one example at least). ``steps`` 0: as ``epochs`` gives.
+    pass (one example at least). ``steps`` 0: as ``epochs`` gives. ``mined``:
+    hard negatives of each kind, ``contradiction_repeat``: how often a labelled
+    contradiction is shown an epoch (consistency only).
     """
 
     task: str
@@ -64,6 +66,8 @@ class Recipe:
     precision: str = "fp32"
     beta: float = 0.1
     sft_weight: float = 0.0
+    mined: int = 0
+    contradiction_repeat: int = 1
     save_steps: int = 25
     dev_steps: int = 40
     dev_dialogues: int = 40

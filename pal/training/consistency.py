@@ -1,0 +1,274 @@
+"""Training of the consistency model: (persona sentence, reply) → contradiction, neutral, entailment.
+
+A LoRA adapter on all-MiniLM-L6-v2, taught the teacher's soft targets (Hinton
+et al. 2015, temperature 1), the entailed pairs, and mined hard negatives; then
+calibrated on rows that training leaves out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, get_peft_model
+from torch import nn
+from torch.nn import functional
+
+from pal.errors import DataError
+from pal.training.contradictions import mine
+from pal.training.data import read_jsonl
+from pal.training.recipe import Recipe
+
+BASE_NAME = "sentence-transformers/all-MiniLM-L6-v2"
+MAX_TOKENS = 128
+HELD_OUT = 0.1  # share of premises kept for calibration
+# How sure a target is, in the order contradiction, neutral, entailment. Labelled negatives of the
+# entailed pairs were not all looked at; mined pairs follow rules that err now and then.
+SOFT = {
+    "entailed": (0.01, 0.06, 0.93),
+    "not entailed": (0.03, 0.95, 0.02),
+    "negation": (0.85, 0.13, 0.02),
+    "number": (0.85, 0.13, 0.02),
+    "value": (0.75, 0.23, 0.02),
+    "relative": (0.05, 0.90, 0.05),
+}
+
+
+@dataclass(frozen=True)
+class NliExample:
+    """A pair and its target distribution over contradiction, neutral, entailment."""
+
+    premise: str
+    hypothesis: str
+    target: tuple[float, float, float]
+
+
+def load_examples(recipe: Recipe, folder: Path) -> tuple[list[NliExample], list[NliExample], dict[str, str]]:
+    """Training examples, held-out examples for calibration, SHA-256 per file.
+
+    Files with ``logits`` are the teacher's; files with ``entailed`` are
+    persona/response pairs, which also give ``recipe.mined`` pairs of each kind.
+    Rows that the teacher holds for contradictions at 0.3 or more come
+    ``recipe.contradiction_repeat`` times.
+
+    Raises:
+        DataError: a missing or malformed file.
+    """
+    training: list[NliExample] = []
+    held_out: list[NliExample] = []
+    hashes = {}
+    for source in recipe.data:
+        path = folder / source.file
+        rows = list(read_jsonl(path))
+        hashes[source.file] = hashlib.sha256(path.read_bytes()).hexdigest()
+        if "entailed" in rows[0][1]:
+            training += _from_pairs(path, rows, source.limit, recipe)
+            continue
+        for example in _from_teacher(path, rows):
+            if _share(example.premise) < HELD_OUT:
+                held_out.append(example)
+            else:
+                often = recipe.contradiction_repeat if example.target[0] >= 0.3 else 1
+                training += [example] * often * source.repeat
+    if not training or not held_out:
+        raise DataError(f"{folder}: the recipe needs a file with teacher logits; check its `data` entries.")
+    return training, held_out, hashes
+
+
+def _share(text: str) -> float:
+    """A number in [0, 1) that depends on the text alone."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") / 2**32
+
+
+def read_teacher_rows(path: Path) -> list[NliExample]:
+    """Rows with ``premise``, ``hypothesis`` and the teacher's ``logits``.
+
+    Raises:
+        DataError: a missing or malformed file.
+    """
+    return _from_teacher(path, list(read_jsonl(path)))
+
+
+def _from_teacher(path: Path, rows: Sequence[tuple[int, dict]]) -> list[NliExample]:
+    examples = []
+    for number, row in rows:
+        try:
+            target = torch.tensor([float(value) for value in row["logits"]]).softmax(0).tolist()
+            if len(target) != 3:
+                raise ValueError(f"{len(target)} logits, not 3")
+            examples.append(NliExample(str(row["premise"]), str(row["hypothesis"]), tuple(target)))
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{path}, line {number}: needs premise, hypothesis and 3 logits ({error}).") from None
+    return examples
+
+
+def _from_pairs(path: Path, rows: Sequence[tuple[int, dict]], limit: int, recipe: Recipe) -> list[NliExample]:
+    chance = random.Random(f"pairs:{recipe.seed}")
+    entailed, examples = [], []
+    for number, row in rows:
+        try:
+            persona, reply, right = row["persona"], row["response"], set(row["entailed"])
+            entailed += [(persona[index], reply) for index in sorted(right)]
+            others = [sentence for index, sentence in enumerate(persona) if index not in right]
+        except (KeyError, TypeError, IndexError) as error:
+            raise DataError(f"{path}, line {number}: needs persona, response and entailed ({error}).") from None
+        if others:
+            examples.append(NliExample(chance.choice(others), reply, SOFT["not entailed"]))
+    examples += [NliExample(premise, reply, SOFT["entailed"]) for premise, reply in entailed]
+    chance.shuffle(examples)
+    examples = examples[: limit or None]
+    for kind, pairs in mine(entailed, recipe.mined, recipe.seed).items():
+        examples += [NliExample(premise, reply, SOFT[kind]) for premise, reply in pairs]
+    return examples
+
+
+class ConsistencyPolicy(nn.Module):
+    """MiniLM as a sequence classifier of three labels with a trainable adapter."""
+
+    base_name = BASE_NAME
+
+    def __init__(self, base: nn.Module, recipe: Recipe):
+        super().__init__()
+        torch.manual_seed(recipe.seed)
+        config = LoraConfig(
+            r=recipe.rank,
+            lora_alpha=recipe.alpha,
+            lora_dropout=recipe.dropout,
+            target_modules=["query", "key", "value", "dense"],
+            modules_to_save=["classifier"],
+            task_type="SEQ_CLS",
+        )
+        self.model = get_peft_model(base, config)
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Logits [pairs, 3]."""
+        return self.model(**batch).logits
+
+
+def load_classifier(folder: Path) -> nn.Module:
+    """all-MiniLM-L6-v2 of ``folder`` with a fresh head of three labels."""
+    from transformers import BertForSequenceClassification
+
+    torch.manual_seed(0)
+    return BertForSequenceClassification.from_pretrained(
+        str(folder), num_labels=3, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
+    )
+
+
+def pair_tokenizer(folder: Path):
+    """MiniLM's fast tokenizer; a long pair loses the end of its reply."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.enable_truncation(MAX_TOKENS, strategy="only_second")
+    tokenizer.no_padding()
+    return tokenizer
+
+
+class ConsistencyTask:
+    """Soft cross-entropy over pairs (``pal.training.loop.Task``)."""
+
+    weights = {"consistency": 1.0}
+
+    def __init__(self, examples: Sequence[NliExample], tokenizer, recipe: Recipe, device: torch.device):
+        self.size = len(examples)
+        self._examples, self._recipe, self._device = examples, recipe, device
+        pairs = [(example.premise, example.hypothesis) for example in examples]
+        self._encoded = [(item.ids, item.type_ids) for item in tokenizer.encode_batch(pairs)]
+
+    def micro_batches(self, items: Sequence[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+        """Items of similar length together, up to the recipe's padded tokens."""
+        groups: list[list[tuple[int, int]]] = []
+        for item in sorted(items, key=lambda item: len(self._encoded[item[1]][0])):
+            length = len(self._encoded[item[1]][0])
+            if groups and (len(groups[-1]) + 1) * length <= self._recipe.micro_batch_tokens:
+                groups[-1].append(item)
+            else:
+                groups.append([item])
+        return groups
+
+    def counts(self, items: Sequence[tuple[int, int]]) -> dict[str, int]:
+        """Pairs of a batch."""
+        return {"consistency": len(items)}
+
+    def losses(self, policy: nn.Module, items: Sequence[tuple[int, int]]) -> dict[str, torch.Tensor]:
+        """Summed soft cross-entropy, in nats."""
+        targets = torch.tensor([self._examples[index].target for _, index in items], device=self._device)
+        logits = policy(self.batch([index for _, index in items]))
+        return {"consistency": -(targets * functional.log_softmax(logits, -1)).sum()}
+
+    def batch(self, indices: Sequence[int]) -> dict[str, torch.Tensor]:
+        """Padded inputs of some examples, each [pairs, length]."""
+        length = max(len(self._encoded[index][0]) for index in indices)
+        rows = {"input_ids": [], "token_type_ids": [], "attention_mask": []}
+        for index in indices:
+            ids, types = self._encoded[index]
+            padding = [0] * (length - len(ids))
+            rows["input_ids"].append(ids + padding)
+            rows["token_type_ids"].append(types + padding)
+            rows["attention_mask"].append([1] * len(ids) + padding)
+        return {name: torch.tensor(values, device=self._device) for name, values in rows.items()}
+
+    @torch.no_grad()
+    def logits(self, policy: nn.Module) -> torch.Tensor:
+        """Logits of every example in order: [examples, 3], on the CPU."""
+        result = torch.empty(self.size, 3)
+        for group in self.micro_batches([(0, index) for index in range(self.size)]):
+            indices = [index for _, index in group]
+            result[indices] = policy(self.batch(indices)).cpu()
+        return result
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """probabilities = softmax(logits / temperature + bias), bias in nats for the three labels."""
+
+    temperature: float
+    bias: tuple[float, float, float]
+
+    def write(self, path: Path) -> None:
+        """Write as JSON."""
+        path.write_text(json.dumps({"temperature": self.temperature, "bias": list(self.bias)}, indent=1) + "\n")
+
+
+def calibrate(logits: torch.Tensor, targets: torch.Tensor) -> Calibration:
+    """The temperature and bias of least cross-entropy against soft targets.
+
+    Args:
+        logits: [pairs, 3] of held-out pairs.
+        targets: their target distributions, [pairs, 3].
+
+    Source: temperature and vector scaling of Guo et al. 2017 (arXiv 1706.04599).
+    """
+    log_scale = torch.zeros(1, requires_grad=True)
+    bias = torch.zeros(2, requires_grad=True)  # relative to neutral
+    optimizer = torch.optim.LBFGS([log_scale, bias], max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        full = torch.stack([bias[0], torch.zeros(()), bias[1]])
+        value = -(targets * functional.log_softmax(logits * log_scale.exp() + full, -1)).sum(-1).mean()
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    if not all(math.isfinite(value) for value in (*log_scale.tolist(), *bias.tolist())):
+        raise DataError("The calibration did not converge: the held-out logits are not finite.")
+    first, last = bias.tolist()
+    return Calibration(math.exp(-log_scale.item()), (first, 0.0, last))
+
+
+def macro_f1(predicted: torch.Tensor, right: torch.Tensor) -> dict[str, float]:
+    """F1 of contradiction and entailment and the macro F1, for the learning curve."""
+    scores = []
+    for label in range(3):
+        hits = int(((predicted == label) & (right == label)).sum())
+        total = int((predicted == label).sum() + (right == label).sum())
+        scores.append(2 * hits / total if total else 0.0)
+    return {"dev_contradiction_f1": scores[0], "dev_entailment_f1": scores[2], "dev_macro_f1": sum(scores) / 3}
