@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pal.dialogue import Exchange
@@ -17,13 +18,15 @@ _PLAIN = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "…": "
 @dataclass(frozen=True)
 class BlindTurn:
     """A turn as an annotator sees it. ``replies``: text of each column, in the
-    order shown; it holds no variant, seed or hash, so it may be sent anywhere."""
+    order shown; it holds no variant, seed or hash, so it may be sent anywhere.
+    ``own``: a turn of the annotator's own chat."""
 
     turn_id: str
     persona: tuple[str, ...]
     history: tuple[Exchange, ...]
     user: str
     replies: tuple[str, ...]
+    own: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,11 @@ class Revealed:
     columns: tuple[ReplyRecord, ...]
 
 
-def display_order(turn: Turn, annotator: str) -> tuple[str, ...]:
+def new_order(turn: Turn, annotator: str) -> tuple[str, ...]:
     """The variant of each column, for this turn and annotator.
 
-    Always the same for the same two, so a restart changes nothing, and not
-    to be guessed from outside: ``turn.order_seed`` never leaves the server.
+    Not to be guessed from outside: ``turn.order_seed`` never leaves the server.
+    The store keeps the order of the first showing, and later ones repeat it.
     """
     digest = hashlib.sha256(f"{turn.order_seed}:{annotator}".encode()).digest()
     variants = list(turn.variants)
@@ -52,13 +55,13 @@ def shown_text(text: str) -> str:
     return " ".join(plain.split()) or NO_REPLY
 
 
-def blind(turn: Turn, annotator: str) -> BlindTurn:
-    """The turn without anything that names a variant."""
+def blind(turn: Turn, order: Sequence[str]) -> BlindTurn:
+    """The turn without anything that names a variant, its columns in ``order``."""
     history = tuple(Exchange(exchange.user, exchange.reply) for exchange in turn.history)
-    replies = tuple(shown_text(turn.reply(variant).text) for variant in display_order(turn, annotator))
-    return BlindTurn(turn.id, turn.persona.sentences, history, turn.user, replies)
+    replies = tuple(shown_text(turn.reply(variant).text) for variant in order)
+    return BlindTurn(turn.id, turn.persona.sentences, history, turn.user, replies, turn.owner is not None)
 
 
-def revealed(turn: Turn, annotator: str) -> Revealed:
+def revealed(turn: Turn, order: Sequence[str]) -> Revealed:
     """The columns' reply records, in the order shown."""
-    return Revealed(turn.id, tuple(turn.reply(variant) for variant in display_order(turn, annotator)))
+    return Revealed(turn.id, tuple(turn.reply(variant) for variant in order))
