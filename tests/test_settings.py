@@ -31,6 +31,10 @@ def test_values_are_read_and_blank_ones_ignored():
         ({"PAL_PORT": "70000"}, "70000"),
         ({"PAL_ENGINE": "magic"}, "auto, llamacpp"),
         ({"PAL_QUEUE_SIZE": "0"}, "PAL_QUEUE_SIZE"),
+        ({"PAL_SALT": "short"}, "at least 16"),
+        ({"PAL_BACKUP_REPO": "ratings", "PAL_SALT": "x" * 16}, "me/pal-ratings"),
+        ({"PAL_BACKUP_REPO": "me/ratings"}, "needs PAL_SALT"),
+        ({"DATABASE_URL": "mysql://host/db"}, "DATABASE_URL must be a PostgreSQL address"),
     ],
 )
 def test_unknown_names_and_impossible_values_are_refused_by_name(environ, words):
@@ -40,3 +44,14 @@ def test_unknown_names_and_impossible_values_are_refused_by_name(environ, words)
 
 def test_variables_read_elsewhere_are_known():
     assert Settings.from_env({"PAL_CACHE": "/tmp/x", "PAL_REQUIRE_BROWSER": "1"}) == Settings()
+
+
+def test_postgresql_is_reached_with_psycopg_and_no_secret_is_shown():
+    secrets = {"PAL_SALT": "hidden" * 3, "PAL_ADMIN_PASSWORD": "hidden12"}
+    settings = Settings.from_env({"DATABASE_URL": "postgres://u:hidden@host/db", **secrets})
+    assert settings.database_url == "postgresql+psycopg://u:hidden@host/db"
+    assert "hidden" not in repr(settings)
+
+
+def test_ratings_are_kept_outside_the_working_folder():
+    assert not Settings().data.is_relative_to(Path.cwd())

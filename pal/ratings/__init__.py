@@ -2,7 +2,9 @@
 
 What a page (or any other client) needs, all in ``pal/ratings/desk.py``::
 
-    desk = open_desk(settings, campaign)         # settings: RatingSettings.from_env(os.environ)
+    made_by = provenance(engine, adapters)       # pal/ratings/generate.py, as the next two
+    campaign = campaign_name(made_by, Decoding(), selection_settings)
+    desk = open_desk(settings, campaign)         # settings: Settings.from_env(os.environ)
 
     code = desk.new_annotator()                  # "k7qd-…": show it; it resumes, downloads and deletes
     annotator = desk.enrol(code, NOTICE_VERSION, address)   # consent; nothing is stored before it
@@ -10,9 +12,10 @@ What a page (or any other client) needs, all in ``pal/ratings/desk.py``::
 
     task = desk.next_task(annotator)             # Task(item, turn) with a lease, or None: all done
     if task.turn is None:                        # the item has no replies yet: make and store them
-        request = desk.request(task.item, seed)  # a TurnRequest for generate_turn (pal/ratings/generate.py)
-        turn = generate_turn(responder, request, provenance, campaign, item=task.item.id, ...)
+        request = desk.request(task.item, seed)  # a TurnRequest
+        turn = generate_turn(responder, request, made_by, campaign, item=task.item.id, ...)
         shown = desk.add_turn(annotator, turn)   # BlindTurn: what may be sent to the browser
+        desk.put_back(annotator, task.item.id)   # or, when the models fail on it: another item next
     else:
         shown = task.turn                        # BlindTurn: texts by column, no names, no order
     shown = desk.add_turn(annotator, turn)       # an own chat's turn: same call, turn.item None
@@ -27,6 +30,7 @@ What a page (or any other client) needs, all in ``pal/ratings/desk.py``::
     desk.status()                                # "saved · backed up 3 min ago" / "saved · no backup"
     desk.my_data(code), desk.delete_my_data(code)
     desk.admin_progress()                        # for the host's page: annotators, items, votes, campaign
+    desk.upcoming(annotator, count)              # items whose replies can be made ahead of time
     desk.records()                               # for pal/ratings/statistics.py and export.py
     desk.close()
 

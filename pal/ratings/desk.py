@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from pal.ratings.blind import BlindTurn, Revealed
-from pal.ratings.items import Item
-from pal.ratings.records import Rating, Record, Turn, Vote
+from sqlalchemy import Connection
+
+from pal.engines.base import VARIANTS, Decoding
+from pal.ratings import membership, personal, queries, voting
+from pal.ratings.backup import Backup, open_backup
+from pal.ratings.blind import BlindTurn, Revealed, blind, revealed
+from pal.ratings.errors import InvalidVote
+from pal.ratings.items import Item, read_items
+from pal.ratings.membership import NOTICE_VERSION as NOTICE_VERSION
+from pal.ratings.overview import AdminProgress, admin_progress
+from pal.ratings.privacy import new_code
+from pal.ratings.queue import Queue, QueueSettings
+from pal.ratings.records import Rating, Record, Turn, Vote, now
+from pal.ratings.showing import assigned_turn, show_turn
+from pal.ratings.store import RatingStore, all_records, insert, open_store
 from pal.respond import TurnRequest
 from pal.settings import Settings
-
-NOTICE_VERSION = "1"
 
 
 @dataclass(frozen=True)
@@ -48,35 +60,34 @@ class Progress:
         return 100 if self.total == 0 else 100 * self.done // self.total
 
 
-@dataclass(frozen=True)
-class AnnotatorProgress:
-    """One row of the host's table; ``annotator`` is the salted hash."""
-
-    annotator: str
-    rated: int
-    skipped: int
-    corrected: int
-    last: datetime | None
-
-
-@dataclass(frozen=True)
-class AdminProgress:
-    """For the host: ``full`` items have all their votes, of ``items`` in the queue."""
-
-    campaign: str
-    items: int
-    full: int
-    turns: int
-    ratings: int
-    annotators: tuple[AnnotatorProgress, ...]
-
-
 class RatingDesk:
-    """Everything an annotator does. Safe to call from many threads at once."""
+    """Everything an annotator does. Safe to call from many threads at once.
+
+    Args:
+        store: where it is kept.
+        queue: the items, and the campaign they are rated in.
+        backup: the mirror, or None.
+        clock: the time in UTC.
+    """
+
+    def __init__(
+        self,
+        store: RatingStore,
+        queue: Queue,
+        backup: Backup | None = None,
+        clock: Callable[[], datetime] = now,
+    ):
+        self.decoding = Decoding()
+        self._store, self._queue, self._backup, self._clock = store, queue, backup, clock
+
+    @property
+    def campaign(self) -> str:
+        """Names the models under test."""
+        return self._queue.campaign
 
     def new_annotator(self) -> str:
         """A new annotator id, not to be guessed; stored only as a hash, by ``enrol``."""
-        raise NotImplementedError
+        return new_code()
 
     def enrol(self, code: str, notice: str, address: str | None = None) -> str:
         """Store the consent to version ``notice``; gives the annotator (the hash
@@ -86,33 +97,71 @@ class RatingDesk:
             UnknownAnnotator: the id was deleted, or is not one of ``new_annotator``.
             MissingConsent: ``notice`` is not the current version.
         """
-        raise NotImplementedError
+        return membership.enrol(self._store, code, notice, address, self._clock())
 
     def resume(self, code: str) -> str:
         """The annotator of an id that has consented.
 
         Raises:
             UnknownAnnotator: nobody started with it, or its data was deleted.
+            MissingConsent: the notice has changed since; ``enrol`` again.
         """
-        raise NotImplementedError
+        return membership.resume(self._store, code)
 
     def next_task(self, annotator: str) -> Task | None:
         """The item to rate next, kept for this annotator for a while; the same
-        one again until it is rated. None when nothing is left."""
-        raise NotImplementedError
+        one again until it is rated. None when nothing is left.
+
+        Raises:
+            MissingConsent: the annotator is not enrolled.
+        """
+        moment = self._clock()
+        with self._store.write() as connection:
+            membership.require_consent(connection, annotator)
+            assignment = self._queue.take(connection, annotator, moment)
+            if assignment is None:
+                return None
+            turn = assigned_turn(connection, assignment, self.campaign, self.decoding, moment)
+            shown = self._show(connection, annotator, turn, moment) if turn else None
+            return Task(assignment.item, shown)
 
     def request(self, item: Item, seed: int) -> TurnRequest:
         """What to ask the models for an item without replies."""
-        raise NotImplementedError
+        histories = dict.fromkeys(VARIANTS, item.history)
+        return TurnRequest(item.persona, item.user, histories, self.decoding, seed, secrets.token_hex(16))
+
+    def upcoming(self, annotator: str, count: int) -> list[Item]:
+        """Items after the present one whose replies may be made ahead of time."""
+        with self._store.read() as connection:
+            return self._queue.upcoming(connection, annotator, count, self._clock())
+
+    def put_back(self, annotator: str, item: str) -> None:
+        """The models could not answer this item: offer it to others, and another
+        one to this annotator."""
+        with self._store.write() as connection:
+            membership.require_consent(connection, annotator)
+            if item in self._queue.items:
+                self._queue.put_back(connection, annotator, item, self._clock())
 
     def add_turn(self, annotator: str, turn: Turn) -> BlindTurn:
         """Store the turn and the showing. When another annotator's replies to the
         same item were stored first, those are shown and this turn is dropped.
 
         Raises:
+            MissingConsent: the annotator is not enrolled.
             InvalidVote: a variant failed, so the turn cannot be ranked.
         """
-        raise NotImplementedError
+        if turn.failed:
+            failed = next(reply.error for reply in turn.replies if reply.error is not None)
+            raise InvalidVote(f"Not every model replied ({failed}), so there is nothing to rank. Try again.")
+        if turn.owner != (annotator if turn.item is None else None):
+            raise ValueError("an own chat's turn belongs to its annotator, an item's to nobody")
+        with self._store.write() as connection:
+            membership.require_consent(connection, annotator)
+            stored = turn.item and queries.find_item_turn(connection, turn.campaign, turn.item)
+            if not stored:
+                insert(connection, turn)
+            return self._show(connection, annotator, stored or turn, self._clock())
 
     def show(self, annotator: str, turn_id: str) -> BlindTurn:
         """A turn that this annotator was shown before, in the same order.
@@ -120,18 +169,26 @@ class RatingDesk:
         Raises:
             UnknownTurn: it was not.
         """
-        raise NotImplementedError
+        with self._store.read() as connection:
+            showing, turn = voting.shown(connection, annotator, turn_id)
+        return blind(turn, showing.order)
 
     def submit(self, annotator: str, vote: Vote) -> Receipt:
         """Store the vote; a second one for the turn supersedes the first.
 
         Raises:
             UnknownTurn: the turn was never shown to this annotator.
+            MissingConsent: the annotator is not enrolled.
             InvalidVote: see ``Vote``.
             AlreadyRevealed: names were revealed and ``vote.correction`` is False.
             StoreError: not saved; send the same vote again.
         """
-        raise NotImplementedError
+        with self._store.write() as connection:
+            rating = voting.submit(connection, annotator, vote, self._clock())
+            turn = queries.find_turn(connection, rating.turn_id)
+            if turn.item is not None:
+                self._queue.release(connection, annotator, turn.item)
+        return Receipt(rating.turn_id, rating.id, rating.submission, rating.submitted_at, rating.supersedes)
 
     def reveal(self, annotator: str, turn_id: str) -> Revealed:
         """Names, selections and consistency of the columns; recorded.
@@ -139,31 +196,41 @@ class RatingDesk:
         Raises:
             UnknownTurn, NotYetRated.
         """
-        raise NotImplementedError
+        with self._store.write() as connection:
+            turn, showing = voting.reveal(connection, annotator, turn_id, self._clock())
+        return revealed(turn, showing.order)
 
     def votes(self, annotator: str) -> list[Rating]:
         """The annotator's active ratings, newest first."""
-        raise NotImplementedError
+        with self._store.read() as connection:
+            ratings = queries.ratings_of(connection, annotator)
+        superseded = {rating.supersedes for rating in ratings}
+        return [rating for rating in reversed(ratings) if rating.id not in superseded]
 
     def trail(self, annotator: str, turn_id: str) -> list[Rating]:
         """Every rating of a turn by the annotator, oldest first."""
-        raise NotImplementedError
+        with self._store.read() as connection:
+            return queries.ratings_of(connection, annotator, turn_id)
 
     def progress(self, annotator: str) -> Progress:
         """How far the annotator is in the queue."""
-        raise NotImplementedError
+        with self._store.read() as connection:
+            return Progress(*self._queue.progress(connection, annotator, self._clock()))
 
     def status(self) -> str:
         """Such as “saved · backed up 3 min ago”."""
-        raise NotImplementedError
+        return f"saved · {self._backup.status(self._clock()) if self._backup else 'no backup'}"
 
-    def my_data(self, code: str) -> dict:
-        """Everything stored about an annotator id, ready for ``json.dumps``.
+    def my_data(self, code: str) -> dict[str, Any]:
+        """Everything stored about an annotator id, ready for ``json.dumps``; it
+        does not reveal which model wrote what.
 
         Raises:
             UnknownAnnotator.
         """
-        raise NotImplementedError
+        annotator = membership.known(self._store, code)
+        with self._store.read() as connection:
+            return personal.data_of(connection, annotator)
 
     def delete_my_data(self, code: str) -> int:
         """Delete it all; gives the number of records deleted. The id is dead then.
@@ -171,19 +238,26 @@ class RatingDesk:
         Raises:
             UnknownAnnotator.
         """
-        raise NotImplementedError
+        return personal.delete_all(self._store, membership.known(self._store, code), self._clock())
 
     def admin_progress(self) -> AdminProgress:
-        """Progress of the whole campaign."""
-        raise NotImplementedError
+        """Progress of the whole campaign, for the host."""
+        with self._store.read() as connection:
+            return admin_progress(connection, self._queue)
 
-    def records(self) -> Sequence[Record]:
-        """Everything stored, for statistics and exports."""
-        raise NotImplementedError
+    def records(self) -> list[Record]:
+        """Everything stored, in the order of writing, for statistics and exports."""
+        with self._store.read() as connection:
+            return [record for _, record in all_records(connection)]
 
     def close(self) -> None:
         """Finish the backup and close the store."""
-        raise NotImplementedError
+        if self._backup is not None:
+            self._backup.close()
+        self._store.close()
+
+    def _show(self, connection: Connection, annotator: str, turn: Turn, moment: datetime) -> BlindTurn:
+        return show_turn(connection, annotator, turn, moment, self._queue.settings.lease)
 
 
 def open_desk(settings: Settings, campaign: str) -> RatingDesk:
@@ -193,4 +267,7 @@ def open_desk(settings: Settings, campaign: str) -> RatingDesk:
         DataError: the items file cannot be used.
         StoreError: the store cannot be opened.
     """
-    raise NotImplementedError
+    items = read_items(settings.rating_items)
+    store = open_store(settings)
+    queue = Queue(items, campaign, QueueSettings(overlap=settings.rating_overlap))
+    return RatingDesk(store, queue, open_backup(store, settings))

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from pal.engines.base import Cancel
-from pal.ratings.records import Provenance, Turn
-from pal.respond import Responder, TurnRequest
+from pal import __version__
+from pal.engines.base import Cancel, Decoding, Delta, Done, Engine, Failed
+from pal.errors import PalError
+from pal.ratings.records import Provenance, ReplyRecord, Turn
+from pal.respond import Responder, Selected, TurnRequest
+from pal.selection import SelectionSettings
+
+STOPPED = "stopped before it had replied"
 
 
 class ConsistencyScorer(Protocol):
@@ -19,10 +28,30 @@ class ConsistencyScorer(Protocol):
         """(persona sentence, reply) → [pairs, 3]: contradiction, neutral, entailment."""
 
 
+def provenance(engine: Engine, adapters: Mapping[str, Path]) -> Provenance:
+    """What produces the replies. ``adapters``: variant → its PEFT folder."""
+    hashes = {
+        variant: hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()
+        for variant, folder in adapters.items()
+    }
+    return Provenance(hashes, engine.name, engine.quantisation, __version__)
+
+
+def campaign_name(made_by: Provenance, decoding: Decoding, selection: Mapping[str, SelectionSettings]) -> str:
+    """Twelve hex digits that change when the models under test do: other
+    adapters, decoding or selection settings are another campaign."""
+    parts = {
+        "adapters": dict(made_by.adapters),
+        "decoding": dataclasses.asdict(decoding),
+        "selection": {variant: dataclasses.asdict(setting) for variant, setting in selection.items()},
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+
+
 def generate_turn(
     responder: Responder,
     request: TurnRequest,
-    provenance: Provenance,
+    made_by: Provenance,
     campaign: str,
     *,
     item: str | None = None,
@@ -33,6 +62,77 @@ def generate_turn(
     """Run a turn to its end. A variant that fails has its ``error`` set.
 
     Args:
-        owner: the annotator, for a turn of their own chat.
+        item: id of the queue's item, or None for an own chat.
+        owner: the annotator whose own chat it is.
     """
-    raise NotImplementedError
+    cancel = cancel or Cancel()
+    replies = {
+        variant: ReplyRecord(
+            variant,
+            "",
+            earlier=tuple(exchange.selected for exchange in request.histories[variant]),
+            error=STOPPED,
+        )
+        for variant in request.variants
+    }
+    try:
+        for event in responder.respond(request, cancel):
+            if not isinstance(event, Delta):
+                replies[event.variant] = _after(replies[event.variant], event, stopped=cancel.is_set)
+    except PalError as error:
+        replies = {
+            variant: dataclasses.replace(reply, error=reply.error and str(error))
+            for variant, reply in replies.items()
+        }
+    shared = request.histories[request.variants[0]]
+    turn = Turn(
+        persona=request.persona,
+        history=tuple(dataclasses.replace(exchange, selected=None) for exchange in shared),
+        user=request.user,
+        replies=tuple(replies.values()),
+        seed=request.seed,
+        decoding=request.decoding,
+        provenance=made_by,
+        campaign=campaign,
+        item=item,
+        owner=owner,
+    )
+    return turn if consistency is None or turn.failed else _scored(turn, consistency)
+
+
+def _waiting(variant: str, request: TurnRequest) -> ReplyRecord:
+    earlier = tuple(exchange.selected for exchange in request.histories[variant])
+    return ReplyRecord(variant, "", earlier=earlier, error=STOPPED)
+
+
+def _after(reply: ReplyRecord, event: Selected | Done | Failed, *, stopped: bool) -> ReplyRecord:
+    match event:
+        case Selected():
+            return dataclasses.replace(
+                reply,
+                selected=event.selection.selected,
+                probabilities=event.selection.probabilities,
+                model_probabilities=event.model,
+            )
+        case Done():
+            return dataclasses.replace(
+                reply,
+                text=event.text.strip(),
+                tokens=event.generated,
+                seconds=event.seconds,
+                error=STOPPED if stopped else None,
+            )
+    return dataclasses.replace(reply, error=event.message)
+
+
+def _scored(turn: Turn, consistency: ConsistencyScorer) -> Turn:
+    sentences = turn.persona.sentences
+    pairs = [(sentence, reply.text) for reply in turn.replies for sentence in sentences]
+    rows = iter(consistency.probabilities(pairs).tolist())
+    return dataclasses.replace(
+        turn,
+        replies=tuple(
+            dataclasses.replace(reply, consistency=tuple(tuple(next(rows)) for _ in sentences))
+            for reply in turn.replies
+        ),
+    )

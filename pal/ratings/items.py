@@ -1,11 +1,22 @@
-"""Rating items: a persona and a history that ends with a message to answer."""
+"""Rating items: a persona and a history that ends with a message to answer.
+
+One JSON object a line: ``id``, ``kind``, ``persona`` (sentences), ``history``
+([{"speaker": "user"|"persona", "text"}], the user last) and, in gold items,
+``replies`` ([{"text", "quality"}], higher is better).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from pal.dialogue import Exchange
+from pal.dialogue import Exchange, check_message
+from pal.errors import DataError, PalError
 from pal.persona import Persona
+from pal.training.data import read_jsonl
+
+_FIELDS = {"id", "kind", "persona", "history", "replies"}
 
 
 @dataclass(frozen=True)
@@ -32,3 +43,70 @@ class Item:
     def gold(self) -> bool:
         """True when the right ranking is known. Never shown to annotators."""
         return bool(self.replies)
+
+
+def read_items(path: Path) -> tuple[Item, ...]:
+    """The items of a file, in its order.
+
+    Raises:
+        DataError: no item, an id twice, or a malformed line, which is named.
+    """
+    items: dict[str, tuple[int, Item]] = {}
+    for number, row in read_jsonl(path):
+        try:
+            item = _item(row)
+        except (PalError, KeyError, TypeError, ValueError) as error:
+            reason = f"“{error.args[0]}” is missing" if isinstance(error, KeyError) else str(error)
+            raise DataError(f"{path}, line {number}: not a rating item: {reason}") from None
+        if item.id in items:
+            first = items[item.id][0]
+            raise DataError(f"{path}, line {number}: id “{item.id}” stands already on line {first}.")
+        items[item.id] = (number, item)
+    if not items:
+        raise DataError(f"{path}: no rating items in it.")
+    return tuple(item for _, item in items.values())
+
+
+def _item(row: dict) -> Item:
+    if unknown := set(row) - _FIELDS:
+        raise ValueError(f"unknown field “{sorted(unknown)[0]}”; known are {', '.join(sorted(_FIELDS))}.")
+    history, user = _exchanges(row["history"])
+    return Item(
+        id=_text(row["id"], "id"),
+        persona=Persona.parse([_text(sentence, "persona sentence") for sentence in row["persona"]]),
+        history=history,
+        user=user,
+        kind=_text(row["kind"], "kind"),
+        replies=_replies(row.get("replies", [])),
+    )
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{name} is {value!r}; it must be text.")
+    return value.strip()
+
+
+def _exchanges(turns: Sequence[dict]) -> tuple[tuple[Exchange, ...], str]:
+    exchanges, waiting = [], None
+    for position, turn in enumerate(turns):
+        speaker, text = turn["speaker"], check_message(_text(turn["text"], "a history text"))
+        if speaker not in ("user", "persona"):
+            raise ValueError(f"speaker is “{speaker}”; it must be user or persona.")
+        if (speaker == "user") == (waiting is not None) and position:
+            raise ValueError(f"{speaker} speaks twice in a row in the history.")
+        if speaker == "persona":
+            exchanges.append(Exchange(waiting, text))
+        waiting = text if speaker == "user" else None
+    if waiting is None:
+        raise ValueError("the history must end with the user.")
+    return tuple(exchanges), waiting
+
+
+def _replies(rows: Sequence[dict]) -> tuple[FixedReply, ...]:
+    replies = tuple(FixedReply(_text(row["text"], "a reply"), float(row["quality"])) for row in rows)
+    if replies and len({reply.quality for reply in replies}) < 2:
+        raise ValueError("replies of a gold item need at least two different qualities.")
+    if replies and len({reply.text for reply in replies}) < len(replies):
+        raise ValueError("two replies of a gold item are the same.")
+    return replies

@@ -1,0 +1,145 @@
+"""Records in and out of the database. Append-only; the one deletion is a person's own.
+
+Every function that takes a ``Connection`` is a part of its caller's transaction.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+
+from sqlalchemy import Connection, delete, select
+
+from pal.ratings import schema
+from pal.ratings.codec import dumps, kind_of, loads
+from pal.ratings.database import Database, sqlite_url
+from pal.ratings.errors import StoreError
+from pal.ratings.migrations import ensure_schema
+from pal.ratings.privacy import pseudonym
+from pal.ratings.records import Deletion, Record
+from pal.settings import Settings
+
+_PERSON_COLUMNS = (  # what points at something else is deleted before it
+    schema.showings.c.annotator,
+    schema.leases.c.annotator,
+    schema.reveals.c.annotator,
+    schema.ratings.c.annotator,
+    schema.turns.c.owner,
+    schema.consents.c.annotator,
+)
+
+
+class RatingStore:
+    """The stored records, over one database.
+
+    Args:
+        url: see ``Database``.
+        salt: of the hashes; "" for one that is made once and kept in the store.
+        patience: seconds to wait for another writer.
+
+    Raises:
+        StoreError: the store cannot be opened, or was made with another salt.
+    """
+
+    def __init__(self, url: str, salt: str = "", patience: float = 10.0):
+        self.database = Database(url, patience)
+        ensure_schema(self.database)
+        self._salt = self._agreed_salt(salt)
+
+    def _agreed_salt(self, given: str) -> str:
+        meta = schema.meta
+        with self.database.write() as connection:
+            kept = dict(connection.execute(select(meta.c.key, meta.c.value)).all())
+            salt = given or kept.get("salt", "")
+            if not salt and "salt_check" not in kept:
+                salt = secrets.token_hex(16)
+                connection.execute(meta.insert().values(key="salt", value=salt))
+            check = pseudonym(salt, "check", "")
+            if kept.setdefault("salt_check", check) != check:
+                raise StoreError(
+                    "The ratings were made with another PAL_SALT; set that one, or annotators cannot go on."
+                )
+            if not connection.scalar(select(meta.c.key).where(meta.c.key == "salt_check")):
+                connection.execute(meta.insert().values(key="salt_check", value=check))
+        return salt
+
+    def write(self) -> AbstractContextManager[Connection]:
+        """See ``Database.write``."""
+        return self.database.write()
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """See ``Database.read``."""
+        return self.database.read()
+
+    def annotator(self, code: str) -> str:
+        """The salted hash of an annotator id."""
+        return pseudonym(self._salt, "annotator", code)
+
+    def origin(self, address: str) -> str:
+        """The salted hash of a login or address."""
+        return pseudonym(self._salt, "origin", address)
+
+    def close(self) -> None:
+        """Close the database's connections."""
+        self.database.close()
+
+
+def open_store(settings: Settings) -> RatingStore:
+    """The store that the settings name: PostgreSQL if they do, else SQLite.
+
+    Raises:
+        StoreError: it cannot be opened.
+    """
+    return RatingStore(settings.database_url or sqlite_url(settings.data), settings.salt)
+
+
+def insert(connection: Connection, record: Record) -> None:
+    """Append a record, and note it in the journal for the mirror.
+
+    Raises:
+        IntegrityError: a constraint of ``schema`` refuses it.
+    """
+    kind = kind_of(record)
+    table = schema.RECORD_TABLES[kind]
+    columns = {name: getattr(record, name) for name in table.columns.keys() if name != "body"}  # noqa: SIM118
+    connection.execute(table.insert().values(**columns, body=dumps(record)))
+    connection.execute(schema.journal.insert().values(kind=kind, record=record.id))
+
+
+def all_records(connection: Connection, after: int = 0) -> Iterator[tuple[int, Record]]:
+    """(journal number, record) in the order of writing; deleted ones are gone."""
+    journal = schema.journal
+    rows = connection.execute(
+        select(journal.c.seq, journal.c.kind, journal.c.record)
+        .where(journal.c.seq > after)
+        .order_by(journal.c.seq)
+    ).all()
+    bodies = {kind: _bodies(connection, kind, after) for kind in {row.kind for row in rows}}
+    for seq, kind, record in rows:
+        if record in bodies[kind]:
+            yield seq, loads(bodies[kind][record])
+
+
+def _bodies(connection: Connection, kind: str, after: int) -> dict[str, str]:
+    table, journal = schema.RECORD_TABLES[kind], schema.journal
+    query = (
+        select(table.c.id, table.c.body)
+        .join(journal, (journal.c.kind == kind) & (journal.c.record == table.c.id))
+        .where(journal.c.seq > after)
+    )
+    return dict(connection.execute(query).all())
+
+
+def delete_person(connection: Connection, tombstone: Deletion) -> int:
+    """Write the tombstone, then delete what its annotator left. The one deletion.
+
+    Returns:
+        the number of records deleted.
+    """
+    insert(connection, tombstone)
+    deleted = 0
+    for person in _PERSON_COLUMNS:
+        gone = connection.execute(delete(person.table).where(person == tombstone.annotator)).rowcount
+        deleted += gone if person.table in schema.RECORD_TABLES.values() else 0
+    return deleted
