@@ -27,13 +27,16 @@ class AnnotatorProgress:
 
 @dataclass(frozen=True)
 class AdminProgress:
-    """For the host: ``full`` items have all their votes, of ``items`` in the queue."""
+    """For the host: ``full`` items have all their ``overlap`` votes, of ``items`` in
+    the queue; ``votes``: rankings of each item, gold ones last."""
 
     campaign: str
     items: int
     full: int
     turns: int
     ratings: int
+    overlap: int
+    votes: tuple[tuple[str, int], ...]
     annotators: tuple[AnnotatorProgress, ...]
 
 
@@ -52,6 +55,7 @@ def admin_progress(connection: Connection, queue: Queue) -> AdminProgress:
     annotators = sorted({rating.annotator for rating in ratings})
     votes = queue.votes(connection)
     regular = [item for item in queue.items.values() if not item.gold]
+    gold = [item for item in queue.items.values() if item.gold]
     return AdminProgress(
         campaign=queue.campaign,
         items=len(regular),
@@ -60,6 +64,8 @@ def admin_progress(connection: Connection, queue: Queue) -> AdminProgress:
             select(func.count()).select_from(turns).where(turns.c.campaign == queue.campaign)
         ),
         ratings=sum(not rating.skip for rating in active),
+        overlap=queue.settings.overlap,
+        votes=tuple((item.id, votes[item.id]) for item in (*regular, *gold)),
         annotators=tuple(
             AnnotatorProgress(
                 annotator,
