@@ -24,7 +24,7 @@ of the prompt of turn t+1, and text is encoded as plain text, so a typed
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -192,13 +192,14 @@ class Renderer:
         exchanges: Sequence[Exchange],
         labels: Sequence[tuple[int, ...] | None] | None = None,
         *,
+        untrained: Collection[int] = (),
         selects: bool = True,
         budget: int = CONTEXT_TOKENS,
     ) -> TrainingSequence:
         """A dialogue with its reply spans and selection targets.
 
         ``labels[i]`` are the 0-based sentences that reply i entails (() none,
-        None not labelled). Exchanges past ``budget`` tokens are left out
+        None not labelled). Replies ``untrained`` get no span. Exchanges past ``budget`` tokens are left out
         whole, from the end: never a cut inside a turn.
         """
         ids = self.system(sentences)
@@ -218,5 +219,6 @@ class Renderer:
             ids += self.reply_header()
             start = len(ids)
             ids += self.reply(exchange.reply)
-            replies.append(ReplySpan(start, len(ids) - len(self._newline)))
+            if number not in untrained:
+                replies.append(ReplySpan(start, len(ids) - len(self._newline)))
         return TrainingSequence(ids, replies, selections)

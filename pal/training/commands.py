@@ -5,6 +5,7 @@
     python -m pal train pairs --data DIR --stage1 runs/stage1/adapter --out runs/pairs.jsonl
     python -m pal train align --pairs runs/pairs.jsonl --stage1 runs/stage1/adapter --out runs/aligned
     python -m pal train consistency --data DIR --out runs/consistency
+    python -m pal train label --data DIR/*.jsonl --agreement DEV.jsonl --out runs/labelled
 
 Several devices: ``accelerate launch -m pal train …``.
 """
@@ -40,6 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     consistency.add_argument("--data", type=Path, required=True, help="folder of the recipe's data files")
     consistency.add_argument("--dev", type=Path, help="labelled premise/hypothesis rows for the learning curve")
     _common(consistency)
+    label = tasks.add_parser("label", help="label the turns that have no label, by the consistency model")
+    label.add_argument("--data", type=Path, nargs="+", required=True, help="dialogues files")
+    label.add_argument("--agreement", type=Path, help="dialogues file whose labels are compared with the model's")
+    label.add_argument("--model", type=Path, help="consistency model (default: assets/consistency)")
+    label.add_argument("--out", type=Path, required=True, help="folder for the labelled files and labels.json")
 
 
 def _common(command: argparse.ArgumentParser) -> None:
@@ -51,7 +57,7 @@ def _common(command: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train what ``args.task`` names; returns the exit status."""
-    return {"pairs": _pairs, "align": _align, "consistency": _consistency}.get(args.task, _sft)(args)
+    return {"pairs": _pairs, "align": _align, "consistency": _consistency, "label": _label}.get(args.task, _sft)(args)
 
 
 def _recipe(args: argparse.Namespace):
@@ -197,4 +203,30 @@ def _consistency(args: argparse.Namespace) -> int:
     targets = torch.tensor([example.target for example in held_out])
     consistency.calibrate(kept.logits(policy), targets).write(args.out / "adapter" / "calibration.json")
     print(f"Model: {args.out / 'adapter'}; record: {args.out / 'record.json'}")
+    return 0
+
+
+def _label(args: argparse.Namespace) -> int:
+    import json
+    from dataclasses import asdict
+
+    from tqdm import tqdm
+
+    from pal.evaluation.consistency import FOLDER, ConsistencyModel
+    from pal.training.data import read_dialogues
+    from pal.training.labels import agreement, label_file
+
+    files = {path: read_dialogues(path) for path in args.data}
+    compared = read_dialogues(args.agreement) if args.agreement else []
+    model = ConsistencyModel.load(args.model or FOLDER)
+    report: dict[str, object] = {"files": {}}
+    with tqdm(total=sum(map(len, files.values())) + len(compared), unit="dialogue") as bar:
+        for path, dialogues in files.items():
+            counts = label_file(dialogues, model, args.out / path.name, bar.update)
+            report["files"][path.name] = {"dialogues": len(dialogues), **asdict(counts)}
+        if compared:
+            report["agreement"] = {"file": args.agreement.name, **asdict(agreement(compared, model, bar.update))}
+    (args.out / "labels.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(report, indent=1))
+    print(f"Labelled files and labels.json: {args.out}")
     return 0

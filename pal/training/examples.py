@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pal.dialogue import Dialogue, Exchange
 from pal.persona import MAX_SENTENCES
@@ -19,6 +19,7 @@ class Example:
     ``labels[i]``: 0-based sentences that reply i entails, strongest first
     (() none, None not labelled). ``exhaustive`` is False when only positive
     labels are known, so that "none" cannot be learned from this example.
+    ``untrained``: exchanges whose reply carries no loss.
     """
 
     id: str
@@ -26,6 +27,7 @@ class Example:
     exchanges: tuple[Exchange, ...]
     labels: tuple[tuple[int, ...] | None, ...]
     exhaustive: bool = True
+    untrained: frozenset[int] = frozenset()
 
 
 def from_dialogue(dialogue: Dialogue, speaker: str = "B", *, exhaustive: bool = True) -> Example | None:
@@ -80,12 +82,11 @@ def shuffled(example: Example, seed: int) -> Example:
 
     Without this the number of a sentence would carry information.
     """
-    digest = hashlib.sha256(f"{seed}:{example.id}".encode()).digest()
     order = list(range(len(example.sentences)))
-    random.Random(digest).shuffle(order)
+    _chance(example, seed).shuffle(order)
     place = {old: new for new, old in enumerate(order)}
-    return Example(
-        id=example.id,
+    return replace(
+        example,
         sentences=tuple(example.sentences[index] for index in order),
         exchanges=tuple(
             Exchange(exchange.user, exchange.reply, None if exchange.selected is None else place[exchange.selected])
@@ -94,5 +95,30 @@ def shuffled(example: Example, seed: int) -> Example:
         labels=tuple(
             None if label is None else tuple(place[index] for index in label) for label in example.labels
         ),
-        exhaustive=example.exhaustive,
     )
+
+
+def mistaken(example: Example, share: float, seed: int) -> Example:
+    """The example with a seeded ``share`` of its labelled selections shown wrong.
+
+    In a chat the history holds the model's own selections, errors among them;
+    with gold ones alone it would never see that (exposure bias; scheduled
+    sampling, Bengio et al. 2015). A wrong selection is none or another
+    sentence. The labels stay, and the reply, which does not follow from what
+    is shown, is not trained.
+    """
+    chance = _chance(example, f"mistaken:{seed}")
+    exchanges, untrained = list(example.exchanges), set(example.untrained)
+    for at, label in enumerate(example.labels):
+        if label is None or chance.random() >= share:
+            continue
+        others = [index for index in range(len(example.sentences)) if index not in label]
+        wrong = None if label and (not others or chance.random() < 0.5) else chance.choice(others)
+        exchanges[at] = replace(exchanges[at], selected=wrong)
+        untrained.add(at)
+    return replace(example, exchanges=tuple(exchanges), untrained=frozenset(untrained))
+
+
+def _chance(example: Example, seed: int | str) -> random.Random:
+    """Random numbers of their own for each example and seed."""
+    return random.Random(hashlib.sha256(f"{seed}:{example.id}".encode()).digest())

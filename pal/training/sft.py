@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from pal.errors import DataError
 from pal.prompt import Renderer, TrainingSequence
 from pal.training.data import read_dialogues
-from pal.training.examples import Example, from_dialogue, shuffled
+from pal.training.examples import Example, from_dialogue, mistaken, shuffled
 from pal.training.losses import reply_loss, selection_loss
 from pal.training.policy import collate, trained_selections
 from pal.training.questions import question_examples
@@ -35,11 +35,15 @@ class SftTask:
     def sequence(self, item: tuple[int, int]) -> TrainingSequence:
         """The sequence of (epoch, index); sentence order is new each epoch."""
         epoch, index = item
-        example = shuffled(self._examples[index], self._recipe.seed * 1000 + epoch)
+        seed = self._recipe.seed * 1000 + epoch
+        example = shuffled(self._examples[index], seed)
+        if self.selects:
+            example = mistaken(example, self._recipe.mistaken_selections, seed)
         return self._renderer.training_sequence(
             example.sentences,
             example.exchanges,
             example.labels,
+            untrained=example.untrained,
             selects=self.selects,
             budget=self._recipe.max_tokens,
         )

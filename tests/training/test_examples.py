@@ -1,12 +1,15 @@
 """Dialogues and persona replies as training examples."""
 
 import json
+import random
+import re
 
 import pytest
 
 from pal.dialogue import Dialogue, Exchange, Utterance
 from pal.errors import DataError
-from pal.training.examples import from_dialogue, shuffled
+from pal.training.ask import question_about
+from pal.training.examples import Example, from_dialogue, mistaken, shuffled
 from pal.training.questions import question_bank, question_examples
 
 DIALOGUE = Dialogue(
@@ -79,18 +82,82 @@ def test_questions_ask_for_the_sentence_that_the_reply_entails(tmp_path):
     examples = question_examples(pairs_file(tmp_path), 100, seed=1)
     assert len(examples) == 12
     bank = question_bank()
-    asked = {question for _, questions in bank.topics for question in questions}
-    small_talk = {message for message, _ in bank.small_talk}
+    none_expected = {message for message, _ in bank.small_talk}
+    topical = {question for _, questions in bank.topics for question in questions}
     kinds = set()
     for example in examples:
         for exchange, labels in zip(example.exchanges, example.labels, strict=True):
-            kinds.add("none" if not labels else "sentence")
-            assert exchange.user in asked | small_talk
             assert exchange.selected == (labels[0] if labels else None)
+            if exchange.user in none_expected or exchange.reply in bank.deflections:
+                kinds.add("none")
+                assert labels == ()
+            elif exchange.user in topical:
+                kinds.add("topic")
+                assert labels
+            elif labels:
+                kinds.add("sentence")
+                assert len(labels) == 1
             if "nurse" in exchange.reply:
                 assert labels[0] == 0
-    assert kinds == {"none", "sentence"}
+    assert kinds == {"none", "topic", "sentence"}
     assert examples == question_examples(pairs_file(tmp_path), 100, seed=1)
+
+
+def test_an_echo_is_another_reply_to_the_same_sentence(tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    persona = ["i juggle .", "i sail ."]
+    replies = [f"i juggle {things} every day ." for things in ("balls", "knives", "plates", "torches")]
+    path.write_text(
+        "".join(json.dumps({"persona": persona, "response": reply, "entailed": [0]}) + "\n" for reply in replies)
+    )
+    echoed = set()
+    for seed in range(20):
+        for example in question_examples(path, 1, seed):
+            for exchange, labels in zip(example.exchanges, example.labels, strict=True):
+                if exchange.user.startswith("I juggle ") and "every day" in exchange.user:
+                    echoed.add(exchange.user)
+                    assert labels == (0,) and exchange.user != exchange.reply
+    assert len(echoed) > 1
+
+
+def test_mistaken_selections_keep_their_labels_and_lose_the_reply():
+    example = Example(
+        "d/B",
+        ("I am a nurse.", "I sail.", "I cook."),
+        tuple(Exchange(f"m{n}", f"r{n}", 1 if n % 2 else None) for n in range(40)),
+        tuple((1,) if n % 2 else () for n in range(40)),
+    )
+    wrong = mistaken(example, 0.5, 3)
+    assert wrong == mistaken(example, 0.5, 3) and wrong.labels == example.labels
+    changed = {at for at in range(40) if wrong.exchanges[at] != example.exchanges[at]}
+    assert changed == wrong.untrained and 10 < len(changed) < 30
+    for at in changed:
+        shown = wrong.exchanges[at].selected
+        assert (shown is None or shown != 1) if at % 2 else shown is not None
+    assert mistaken(example, 0.0, 3) == example
+
+
+def test_mistaken_selections_leave_unlabelled_turns_alone():
+    example = Example("d/B", ("I sail.",), (Exchange("hi", "hello"),), (None,))
+    assert mistaken(example, 1.0, 1) == example
+
+
+@pytest.mark.parametrize(
+    ("sentence", "asked"),
+    [
+        ("My favorite color is blue.", "color"),
+        ("I love hiking in the Alps, but not alone.", "hiking in the Alps"),
+        ("I hate my job.", "your job"),
+        ("I'm a nurse.", "you"),
+        ("My sister works at a bank.", "your sister"),
+        ("Purple rain makes me cry.", "purple rain makes you cry"),
+    ],
+)
+def test_questions_about_a_sentence_address_the_speaker(sentence, asked):
+    for seed in range(8):
+        question = question_about(sentence, random.Random(seed))
+        assert asked in question and "not alone" not in question
+        assert not re.search(r"\bmy\b", question)
 
 
 def test_a_malformed_pair_row_is_named(tmp_path):
