@@ -13,6 +13,7 @@ from pal.ratings.queries import Showing
 from pal.ratings.records import FLAGS, MAX_COMMENT_CHARS, Rating, Reveal, Turn, Vote
 from pal.ratings.store import insert
 
+_TURN_ID = re.compile(r"[0-9a-f]{32}")
 _SUBMISSION = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 
@@ -80,7 +81,8 @@ def shown(connection: Connection, annotator: str, turn_id: str) -> tuple[Showing
     Raises:
         UnknownTurn: there was none, so the id is made up, or somebody else's.
     """
-    showing = queries.find_showing(connection, annotator, turn_id) if isinstance(turn_id, str) else None
+    possible = isinstance(turn_id, str) and _TURN_ID.fullmatch(turn_id)
+    showing = queries.find_showing(connection, annotator, turn_id) if possible else None
     turn = queries.find_turn(connection, turn_id) if showing else None
     if showing is None or turn is None:
         raise UnknownTurn("These replies are not known as yours to rate. Load the next item.")

@@ -50,7 +50,10 @@ def server(programs: Path) -> Iterator[Path]:
     data = str(folder / "data")
     try:
         run(str(programs / "initdb"), "-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync")
-        options = f"-k {folder} -c listen_addresses='' -c shared_buffers=16MB -c max_connections=40"
+        options = (
+            f"-k {folder} -c listen_addresses='' -c shared_buffers=16MB -c max_connections=40 "
+            "-c fsync=off -c autovacuum=off"  # tests kill clients, never the server
+        )
         run(str(programs / "pg_ctl"), "-D", data, "-w", "-o", options, "start")
         try:
             yield folder

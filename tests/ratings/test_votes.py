@@ -81,15 +81,15 @@ def test_many_clicks_at_once_leave_one_active_rating(desk):
     assert sum(rating.supersedes is None for rating in ratings(desk)) == 1
 
 
-@pytest.mark.parametrize("forged", ["0" * 32, "", "'; DROP TABLE ratings; --", "x" * 10_000, None, 7])
-def test_a_forged_turn_id_is_refused(desk, forged):
+def test_a_forged_turn_id_is_refused(desk):
     who = scene.annotator(desk)
-    with pytest.raises(UnknownTurn):
-        desk.submit(who, scene.vote(forged))
-    with pytest.raises(UnknownTurn):
-        desk.reveal(who, forged)
-    with pytest.raises(UnknownTurn):
-        desk.show(who, forged)
+    for forged in ("0" * 32, "", "'; DROP TABLE ratings; --", "x" * 10_000, "\x00", None, 7):
+        with pytest.raises(UnknownTurn):
+            desk.submit(who, scene.vote(forged))
+        with pytest.raises(UnknownTurn):
+            desk.reveal(who, forged)
+        with pytest.raises(UnknownTurn):
+            desk.show(who, forged)
     assert ratings(desk) == []
 
 
@@ -103,27 +103,27 @@ def test_a_turn_shown_to_somebody_else_is_refused(desk):
         desk.reveal(other, turn_id)
 
 
-@pytest.mark.parametrize(
-    ("values", "words"),
-    [
-        ({"ranks": ()}, "Rank all 3 replies"),
-        ({"ranks": (1, 2)}, "2 ranks came"),
-        ({"ranks": (1, 2, 4)}, "rank is 4"),
-        ({"ranks": (0, 1, 2)}, "rank is 0"),
-        ({"ranks": (1, 2, True)}, "rank is True"),
-        ({"ranks": (1, 2, "3")}, "whole number from 1 to 3"),
-        ({"flags": (("nice",), (), ())}, "no flag “nice”"),
-        ({"flags": ((), ())}, "2 replies"),
-        ({"comment": "x" * 2001}, "2,001 characters"),
-        ({"submission": "short"}, "no usable id"),
-        ({"submission": "with spaces in it"}, "no usable id"),
-    ],
-)
-def test_an_impossible_vote_is_refused_and_nothing_is_stored(desk, values, words):
+IMPOSSIBLE = [
+    ({"ranks": ()}, "Rank all 3 replies"),
+    ({"ranks": (1, 2)}, "2 ranks came"),
+    ({"ranks": (1, 2, 4)}, "rank is 4"),
+    ({"ranks": (0, 1, 2)}, "rank is 0"),
+    ({"ranks": (1, 2, True)}, "rank is True"),
+    ({"ranks": (1, 2, "3")}, "whole number from 1 to 3"),
+    ({"flags": (("nice",), (), ())}, "no flag “nice”"),
+    ({"flags": ((), ())}, "2 replies"),
+    ({"comment": "x" * 2001}, "2,001 characters"),
+    ({"submission": "short"}, "no usable id"),
+    ({"submission": "with spaces in it"}, "no usable id"),
+]
+
+
+def test_an_impossible_vote_is_refused_and_nothing_is_stored(desk):
     who = scene.annotator(desk)
     turn_id = scene.shown(desk, who).turn_id
-    with pytest.raises(InvalidVote, match=words):
-        desk.submit(who, scene.vote(turn_id, **{"ranks": (1, 2, 3), **values}))
+    for values, words in IMPOSSIBLE:
+        with pytest.raises(InvalidVote, match=words):
+            desk.submit(who, scene.vote(turn_id, **{"ranks": (1, 2, 3), **values}))
     assert ratings(desk) == []
 
 
