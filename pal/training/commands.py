@@ -210,15 +210,18 @@ def _label(args: argparse.Namespace) -> int:
     import json
     from dataclasses import asdict
 
+    from accelerate import Accelerator
     from tqdm import tqdm
 
-    from pal.evaluation.consistency import FOLDER, ConsistencyModel
+    from pal.checkpoints import fetch_encoder
+    from pal.evaluation.consistency import FOLDER
+    from pal.training.consistency import TrainedScorer
     from pal.training.data import read_dialogues
     from pal.training.labels import agreement, label_file
 
     files = {path: read_dialogues(path) for path in args.data}
     compared = read_dialogues(args.agreement) if args.agreement else []
-    model = ConsistencyModel.load(args.model or FOLDER)
+    model = TrainedScorer(args.model or FOLDER, fetch_encoder(), Accelerator().device)
     report: dict[str, object] = {"files": {}}
     with tqdm(total=sum(map(len, files.values())) + len(compared), unit="dialogue") as bar:
         for path, dialogues in files.items():

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
@@ -27,6 +28,7 @@ from pal.training.recipe import Recipe
 
 BASE_NAME = "sentence-transformers/all-MiniLM-L6-v2"
 MAX_TOKENS = 128
+SCORED_TOKENS = 4096  # padded tokens of one forward pass without gradients
 HELD_OUT = 0.1  # share of premises kept for calibration
 # How sure a target is, in the order contradiction, neutral, entailment. Labelled negatives of the
 # entailed pairs were not all looked at; mined pairs follow rules that err now and then.
@@ -37,6 +39,7 @@ SOFT = {
     "number": (0.85, 0.13, 0.02),
     "value": (0.75, 0.23, 0.02),
     "relative": (0.05, 0.90, 0.05),
+    "unrelated": (0.02, 0.97, 0.01),
 }
 
 
@@ -221,8 +224,33 @@ class ConsistencyTask:
         result = torch.empty(self.size, 3)
         for group in self.micro_batches([(0, index) for index in range(self.size)]):
             indices = [index for _, index in group]
-            result[indices] = policy(self.batch(indices)).cpu()
+            result[indices] = policy(self.batch(indices)).float().cpu()
         return result
+
+
+class TrainedScorer:
+    """A trained model for large amounts of pairs, on torch's device, in bf16 arithmetic.
+
+    ``pal.evaluation.consistency`` is the exact one, without torch; argmax
+    agreement of the two is tested.
+    """
+
+    def __init__(self, folder: Path, encoder: Path, device: torch.device):
+        from peft import PeftModel
+
+        self._model = PeftModel.from_pretrained(load_classifier(encoder), str(folder)).float().eval().to(device)
+        self._tokenizer, self._device = pair_tokenizer(encoder), device
+        saved = json.loads((folder / "calibration.json").read_text())
+        self._temperature, self._bias = saved["temperature"], torch.tensor(saved["bias"])
+
+    def probabilities(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+        """Calibrated probabilities [pairs, 3]: contradiction, neutral, entailment."""
+        examples = [NliExample(premise, hypothesis, (0.0, 0.0, 0.0)) for premise, hypothesis in pairs]
+        recipe = Recipe(task="consistency", micro_batch_tokens=SCORED_TOKENS)
+        task = ConsistencyTask(examples, self._tokenizer, recipe, self._device)
+        with torch.autocast(self._device.type, torch.bfloat16):
+            logits = task.logits(lambda batch: self._model(**batch).logits)
+        return (logits / self._temperature + self._bias).softmax(-1).numpy()
 
 
 @dataclass(frozen=True)

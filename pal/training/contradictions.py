@@ -4,7 +4,9 @@ Contradictions are scarce in the labelled data (under 2 %). A reply that entails
 its own persona sentence contradicts that sentence negated or with another
 number, and, for attributes of which a person has one (a job, a home, a
 favourite food), another persona's sentence of the same attribute. The same
-sentence said of a relative is neutral.
+sentence said of a relative is neutral, and so is every changed sentence beside
+an unrelated reply: without those a model learns that a sentence with "not" in
+it is contradicted by anything.
 """
 
 from __future__ import annotations
@@ -105,8 +107,8 @@ def content_words(sentence: str) -> frozenset[str]:
 def mine(entailed: Sequence[Pair], count: int, seed: int) -> dict[str, list[Pair]]:
     """Up to ``count`` pairs of each kind, as (persona sentence, reply), lower-case.
 
-    ``negation``, ``number``, ``value`` are contradictions, ``relative`` is
-    neutral. ``entailed`` are pairs whose reply entails the sentence.
+    ``negation``, ``number``, ``value`` are contradictions, ``relative`` and
+    ``unrelated`` (one for each contradiction) are neutral. ``entailed`` are pairs whose reply entails the sentence.
     """
     chance = random.Random(f"mine:{seed}")
     pairs = [(premise.lower(), reply.lower()) for premise, reply in entailed]
@@ -124,7 +126,17 @@ def mine(entailed: Sequence[Pair], count: int, seed: int) -> dict[str, list[Pair
         made = [(premise, reply) for premise, reply in dict.fromkeys(changed) if premise is not None]
         chance.shuffle(made)
         found[kind] = made[:count]
+    changed = [premise for kind in ("negation", "number", "value") for premise, _ in found[kind]]
+    found["unrelated"] = [(premise, _unrelated(premise, pairs, chance)) for premise in changed]
     return found
+
+
+def _unrelated(premise: str, pairs: Sequence[Pair], chance: random.Random) -> str:
+    """A reply that shares no content word with the sentence, nor with its own if some draw finds one."""
+    own = content_words(premise)
+    drawn = chance.choices(pairs, k=8)
+    apart = [reply for source, reply in drawn if not own & (content_words(reply) | content_words(source))]
+    return (apart or [drawn[0][1]])[0]
 
 
 def _other_value(pairs: Sequence[Pair], chance: random.Random) -> Callable[[str, str], str | None]:
