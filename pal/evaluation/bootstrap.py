@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 Statistic = Callable[[np.ndarray], float]  # row weights (rows,) -> value
+_Z = 1.959964  # two-sided 95 %
 
 
 @dataclass(frozen=True)
@@ -103,3 +104,16 @@ def jackknife(clusters: Sequence[Hashable], statistic: Statistic) -> Estimate:
         return Estimate(value, math.nan, math.nan)
     error = math.sqrt((len(names) - 1) / len(names) * float(((left_out - left_out.mean()) ** 2).sum()))
     return Estimate(value, value - 1.96 * error, value + 1.96 * error)
+
+
+def wilson(right: float, total: float) -> Estimate:
+    """A share with its 95 % Wilson score interval; nan of nothing.
+
+    Source: Wilson 1927, J. Am. Stat. Assoc. 22, 209-212.
+    """
+    if not total:
+        return Estimate(math.nan, math.nan, math.nan)
+    share, square = right / total, _Z * _Z
+    centre = (share + square / (2 * total)) / (1 + square / total)
+    half = _Z / (1 + square / total) * math.sqrt(share * (1 - share) / total + square / (4 * total * total))
+    return Estimate(share, max(0.0, centre - half), min(1.0, centre + half))

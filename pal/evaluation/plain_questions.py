@@ -22,7 +22,7 @@ from pal.dialogue import Exchange
 from pal.engines.base import SELECTING_VARIANTS
 from pal.errors import DataError
 from pal.evaluation.baselines import cosine
-from pal.evaluation.bootstrap import Estimate
+from pal.evaluation.bootstrap import wilson
 from pal.evaluation.question_items import BENCHMARK, KINDS, PlainQuestion, read_questions
 from pal.evaluation.selection_file import TunedSelection
 from pal.evaluation.selection_metrics import SelectionMetrics, SelectionOutcome, outcome
@@ -39,21 +39,6 @@ from pal.evaluation.turns import GoldTurn, MeasuredDialogue
 from pal.evaluation.walk import Walk, WalkedTurn, WalkSettings
 from pal.respond import Responder
 from pal.selection import SelectionSettings, combine
-
-_Z = 1.959964  # two-sided 95 %
-
-
-def wilson(right: int, total: int) -> Estimate:
-    """A share with its 95 % Wilson score interval; nan of nothing.
-
-    Source: Wilson 1927, J. Am. Stat. Assoc. 22, 209-212.
-    """
-    if not total:
-        return Estimate(math.nan, math.nan, math.nan)
-    share, square = right / total, _Z * _Z
-    centre = (share + square / (2 * total)) / (1 + square / total)
-    half = _Z / (1 + square / total) * math.sqrt(share * (1 - share) / total + square / (4 * total * total))
-    return Estimate(share, max(0.0, centre - half), min(1.0, centre + half))
 
 
 def ask(

@@ -8,8 +8,8 @@ import pytest
 
 from pal.errors import DataError
 from pal.evaluation import plain_questions
+from pal.evaluation.bootstrap import wilson
 from pal.evaluation.metrics import normalise
-from pal.evaluation.plain_questions import wilson
 from pal.evaluation.question_items import BENCHMARK, KINDS, TUNING, read_questions
 from pal.evaluation.selection_file import read_selection
 from pal.respond import Responder
