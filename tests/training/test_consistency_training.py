@@ -7,6 +7,7 @@ import torch
 
 from pal import checkpoints
 from pal.errors import DataError
+from pal.evaluation.consistency import ConsistencyModel
 from pal.training import consistency
 from pal.training.loop import train
 from pal.training.recipe import DataSource, Recipe
@@ -67,6 +68,14 @@ def test_a_few_steps_learn_and_leave_a_checkpoint(data, tmp_path):
     config = json.loads((tmp_path / "run" / "adapter" / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == consistency.BASE_NAME
     assert "classifier" in config["modules_to_save"]
+    consistency.calibrate(
+        kept.logits(policy), torch.tensor([example.target for example in held_out])
+    ).write(tmp_path / "run" / "adapter" / "calibration.json")
+    pairs = [(example.premise, example.hypothesis) for example in training[:40]]
+    fast = consistency.TrainedScorer(tmp_path / "run" / "adapter", folder, accelerator.device).probabilities(pairs)
+    exact = ConsistencyModel.load(tmp_path / "run" / "adapter", folder).probabilities(pairs)
+    assert (fast.argmax(1) == exact.argmax(1)).mean() > 0.9  # bf16 against fp32
+    assert abs(fast - exact).max() < 0.1
 
 
 def test_calibration_recovers_a_known_distortion():
