@@ -8,7 +8,7 @@ replacement and every turn takes its dialogue's multiplicity as weight
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,17 +60,24 @@ class Bootstrap:
 
         Resamples on which it is not defined (nan) are left out.
         """
-        value = float(statistic(np.ones(len(self._row_cluster))))
-        values = np.array([statistic(counts[self._row_cluster].astype(float)) for counts in self._counts])
-        values = values[~np.isnan(values)]
-        if math.isnan(value) or not len(values):
-            return Estimate(value, math.nan, math.nan)
-        low, high = np.percentile(values, [2.5, 97.5])
-        return Estimate(value, float(low), float(high))
+        resamples = (counts[self._row_cluster].astype(float) for counts in self._counts)
+        return percentile_interval(statistic, len(self._row_cluster), resamples)
 
     def difference(self, first: Statistic, second: Statistic) -> Estimate:
         """``first`` − ``second`` on the same resamples: a paired interval."""
         return self.estimate(lambda weights: first(weights) - second(weights))
+
+
+def percentile_interval(statistic: Statistic, rows: int, resamples: Iterable[np.ndarray]) -> Estimate:
+    """The statistic on the rows as they are, with its interval over ``resamples``,
+    which are row weights; those on which it is not defined (nan) are left out."""
+    value = float(statistic(np.ones(rows)))
+    values = np.array([statistic(weights) for weights in resamples])
+    values = values[~np.isnan(values)]
+    if math.isnan(value) or not len(values):
+        return Estimate(value, math.nan, math.nan)
+    low, high = np.percentile(values, [2.5, 97.5])
+    return Estimate(value, float(low), float(high))
 
 
 def mean_of(values: Sequence[float]) -> Statistic:

@@ -235,3 +235,8 @@ class Reveal:
 
 
 Record = Turn | Rating | Consent | Deletion | Reveal
+
+
+def person_of(record: Record) -> str | None:
+    """The annotator whose data the record is; None for a turn that all share."""
+    return record.owner if isinstance(record, Turn) else record.annotator

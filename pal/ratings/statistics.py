@@ -1,0 +1,205 @@
+"""What the votes say: win rates, strengths, agreement, flags and biases.
+
+python -m pal ratings statistics
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pal.evaluation.bootstrap import Estimate, mean_of, ratio_of, wilson
+from pal.ratings.agreement import Agreement, agreement, gold_accuracy, self_agreement
+from pal.ratings.ballots import Ballot, Ballots, campaigns, count
+from pal.ratings.bradley_terry import comparisons, log_strengths
+from pal.ratings.flag_rates import FlagRate, flag_rates
+from pal.ratings.records import Record
+from pal.ratings.resampling import TwoWayBootstrap
+
+
+@dataclass(frozen=True)
+class VariantResult:
+    """One row of the leaderboard.
+
+    Attributes:
+        win_rate: mean points against the other variants, a tie being 0.5;
+            interval by bootstrap over turns and annotators.
+        strength: Bradley–Terry log-strength, mean 0; same bootstrap.
+        first: share of rankings in which it stood first, alone or tied.
+        mean_rank: 1 is best.
+    """
+
+    variant: str
+    win_rate: Estimate
+    strength: Estimate
+    first: Estimate
+    mean_rank: Estimate
+
+
+@dataclass(frozen=True)
+class PairResult:
+    """``one`` against ``other`` over ``votes``; ``win_rate`` is that of ``one``,
+    a tie being half a win, with Wilson's interval."""
+
+    one: str
+    other: str
+    votes: int
+    won: int
+    tied: int
+    lost: int
+    win_rate: Estimate
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that a campaign's votes say.
+
+    Attributes:
+        variants: best strength first.
+        positions: per column, the share of first places it took, split among
+            ties; without position bias all are 1 / columns.
+        seconds: (quarter, median, three quarters) of the time to a first vote.
+        all_bad: share of rankings in which no reply was acceptable.
+    """
+
+    variants: tuple[VariantResult, ...]
+    pairs: tuple[PairResult, ...]
+    agreement: Agreement
+    self_agreement: Estimate
+    gold_accuracy: Estimate
+    flags: tuple[FlagRate, ...]
+    positions: tuple[Estimate, ...]
+    seconds: tuple[float, float, float]
+    all_bad: Estimate
+
+
+@dataclass(frozen=True)
+class Summary:
+    """``results`` is None while there are fewer ``votes`` than ``threshold``.
+
+    ``corrected`` of the votes were changed after the names were revealed.
+    """
+
+    campaign: str
+    votes: int
+    threshold: int
+    turns: int
+    annotators: int
+    skipped: int
+    corrected: int
+    results: Results | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; nan becomes None."""
+        return _plain(self)
+
+
+def summary(
+    records: Sequence[Record],
+    threshold: int,
+    campaign: str | None = None,
+    *,
+    blind_only: bool = False,
+    samples: int = 500,
+    seed: int = 0,
+) -> Summary:
+    """The statistics of one campaign's votes; repeats and gold items are not votes.
+
+    Args:
+        records: everything stored, in order of writing.
+        threshold: votes below which nothing but their number is told.
+        campaign: None for the latest.
+        blind_only: count the vote before the reveal where it was corrected later.
+        samples: resamples of the bootstrap.
+    """
+    known = campaigns(records)
+    campaign = campaign or (known[-1] if known else "")
+    ballots = count(records, campaign, blind_only=blind_only)
+    votes = len(ballots.ranked)
+    enough = votes >= max(threshold, 1)
+    return Summary(
+        campaign=campaign,
+        votes=votes,
+        threshold=threshold,
+        turns=len({ballot.turn.id for ballot in ballots.ranked}),
+        annotators=len({ballot.rating.annotator for ballot in ballots.ranked}),
+        skipped=ballots.skipped,
+        corrected=ballots.corrected,
+        results=_results(ballots, samples, seed) if enough else None,
+    )
+
+
+def _results(ballots: Ballots, samples: int, seed: int) -> Results:
+    votes, variants = ballots.ranked, ballots.variants
+    return Results(
+        variants=_leaderboard(votes, variants, samples, seed),
+        pairs=tuple(_pair(votes, *pair) for pair in itertools.combinations(variants, 2)),
+        agreement=agreement(votes, min(samples, 200)),
+        self_agreement=self_agreement(ballots.repeated),
+        gold_accuracy=gold_accuracy(ballots.gold),
+        flags=flag_rates(votes, variants),
+        positions=position_shares(votes),
+        seconds=tuple(map(float, np.percentile([v.first.seconds for v in votes], [25, 50, 75]))),
+        all_bad=wilson(sum(vote.rating.all_bad for vote in votes), len(votes)),
+    )
+
+
+def _leaderboard(
+    votes: Sequence[Ballot], variants: Sequence[str], samples: int, seed: int
+) -> tuple[VariantResult, ...]:
+    bootstrap = TwoWayBootstrap(votes, samples, seed)
+    points = comparisons(votes, variants)
+    strengths = bootstrap.estimates(lambda weights: log_strengths(np.tensordot(weights, points, axes=1)))
+    met = points + points.transpose(0, 2, 1)
+    rows = []
+    for index, variant in enumerate(variants):
+        ranks = [vote.rating.rank_of(variant) for vote in votes]
+        rows.append(
+            VariantResult(
+                variant,
+                bootstrap.estimate(ratio_of(points[:, index].sum(axis=1), met[:, index].sum(axis=1))),
+                strengths[index],
+                bootstrap.estimate(mean_of([rank == 1 for rank in ranks])),
+                bootstrap.estimate(mean_of(ranks)),
+            )
+        )
+    return tuple(sorted(rows, key=_best_first))
+
+
+def _best_first(row: VariantResult) -> tuple[float, float]:
+    strength = row.strength.value
+    return (0.0 if math.isnan(strength) else -strength, -row.win_rate.value)
+
+
+def _pair(votes: Sequence[Ballot], one: str, other: str) -> PairResult:
+    points = [vote.points(one, other) for vote in votes if {one, other} <= set(vote.turn.variants)]
+    won, tied, lost = (points.count(value) for value in (1.0, 0.5, 0.0))
+    return PairResult(one, other, len(points), won, tied, lost, wilson(sum(points), len(points)))
+
+
+def position_shares(votes: Sequence[Ballot]) -> tuple[Estimate, ...]:
+    """Share of the first places that each column took; tied columns share one.
+    Votes that tie all columns say nothing and are left out."""
+    told = [vote.rating.ranks for vote in votes if len(set(vote.rating.ranks)) > 1]
+    columns = max((len(ranks) for ranks in told), default=0)
+    taken = [
+        sum((ranks[column] == 1) / ranks.count(1) for ranks in told if column < len(ranks))
+        for column in range(columns)
+    ]
+    return tuple(wilson(share, len(told)) for share in taken)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Estimate):
+        return value.to_json()
+    if dataclasses.is_dataclass(value):
+        return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
