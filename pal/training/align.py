@@ -47,7 +47,9 @@ class AlignTask:
     def _tree(group: Sequence[Pair], renderer: Renderer, budget: int) -> TokenTree:
         sequences = []
         for pair in group:
-            prompt = renderer.reply_prompt(pair.persona, pair.history, pair.user, pair.selected, budget=budget)
+            prompt = renderer.reply_prompt(
+                pair.persona, pair.history, pair.user, pair.selected, budget=budget
+            )
             for reply in (pair.chosen, pair.rejected):
                 sequences.append((prompt, renderer.reply(reply)[:-1]))  # up to the end token
         return grow(sequences)

@@ -16,6 +16,7 @@ import argparse
 from pathlib import Path
 
 from pal.errors import DataError
+from pal.training.consistency_commands import add_consistency_tasks, label, train_consistency
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,35 +30,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         command.add_argument("--data", type=Path, required=True, help="folder of the recipe's data files")
         command.add_argument("--dev", type=Path, help="dialogues file for the learning curve")
         _common(command)
-    pairs = tasks.add_parser("pairs", help="write preference pairs: Stage 1's history-only replies are rejected")
+    pairs = tasks.add_parser(
+        "pairs", help="write preference pairs: Stage 1's history-only replies are rejected"
+    )
     pairs.add_argument("--data", type=Path, required=True, help="folder of the recipe's data files")
     pairs.add_argument("--stage1", type=Path, required=True, help="adapter folder of the Stage-1 model")
     _common(pairs)
     align = tasks.add_parser("align", help="Stage 2: DPO from the Stage-1 model on preference pairs")
-    align.add_argument("--pairs", type=Path, required=True, help="file of `pal train pairs` or of exported votes")
-    align.add_argument("--stage1", type=Path, required=True, help="adapter folder to start from, and reference")
+    align.add_argument(
+        "--pairs", type=Path, required=True, help="file of `pal train pairs` or of exported votes"
+    )
+    align.add_argument(
+        "--stage1", type=Path, required=True, help="adapter folder to start from, and reference"
+    )
     _common(align)
-    consistency = tasks.add_parser("consistency", help="the consistency model: does a reply entail a sentence?")
-    consistency.add_argument("--data", type=Path, required=True, help="folder of the recipe's data files")
-    consistency.add_argument("--dev", type=Path, help="labelled premise/hypothesis rows for the learning curve")
-    _common(consistency)
-    label = tasks.add_parser("label", help="label the turns that have no label, by the consistency model")
-    label.add_argument("--data", type=Path, nargs="+", required=True, help="dialogues files")
-    label.add_argument("--agreement", type=Path, help="dialogues file whose labels are compared with the model's")
-    label.add_argument("--model", type=Path, help="consistency model (default: assets/consistency)")
-    label.add_argument("--out", type=Path, required=True, help="folder for the labelled files and labels.json")
+    add_consistency_tasks(tasks, _common)
 
 
 def _common(command: argparse.ArgumentParser) -> None:
     command.add_argument("--recipe", default="cpu", help="cpu, gpu, or a YAML file (default: cpu)")
     command.add_argument("--out", type=Path, required=True, help="where to write; a stopped run is resumed")
-    command.add_argument("--steps", type=int, help="stop after this many optimizer steps (overrides the recipe)")
+    command.add_argument(
+        "--steps", type=int, help="stop after this many optimizer steps (overrides the recipe)"
+    )
     command.add_argument("--seed", type=int, help="seed (overrides the recipe)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Train what ``args.task`` names; returns the exit status."""
-    return {"pairs": _pairs, "align": _align, "consistency": _consistency, "label": _label}.get(args.task, _sft)(args)
+    return {"pairs": _pairs, "align": _align, "consistency": train_consistency, "label": label}.get(
+        args.task, _sft
+    )(args)
 
 
 def _recipe(args: argparse.Namespace):
@@ -171,65 +174,4 @@ def _align(args: argparse.Namespace) -> int:
     prepare_reference(task, policy, accelerator, args.out, key)
     train(task, policy, recipe, args.out, accelerator, {**hashes, "reference": key})
     print(f"Adapter: {args.out / 'adapter'}; record: {args.out / 'record.json'}")
-    return 0
-
-
-def _consistency(args: argparse.Namespace) -> int:
-    import torch
-
-    from pal.checkpoints import fetch_encoder
-    from pal.training import consistency
-    from pal.training.loop import train
-    from pal.training.sft import accelerator_for
-
-    recipe = _recipe(args)
-    training, held_out, hashes = consistency.load_examples(recipe, args.data)
-    folder = fetch_encoder()
-    tokenizer = consistency.pair_tokenizer(folder)
-    accelerator = accelerator_for(recipe)
-    policy = consistency.ConsistencyPolicy(consistency.load_classifier(folder), recipe)
-    task = consistency.ConsistencyTask(training, tokenizer, recipe, accelerator.device)
-    measure = None
-    if args.dev:
-        rows = consistency.read_teacher_rows(args.dev)
-        development = consistency.ConsistencyTask(rows, tokenizer, recipe, accelerator.device)
-        right = torch.tensor([row.target for row in rows]).argmax(-1)
-
-        def measure(trained):
-            return consistency.macro_f1(development.logits(trained).argmax(-1), right)
-
-    train(task, policy, recipe, args.out, accelerator, hashes, measure)
-    kept = consistency.ConsistencyTask(held_out, tokenizer, recipe, accelerator.device)
-    targets = torch.tensor([example.target for example in held_out])
-    consistency.calibrate(kept.logits(policy), targets).write(args.out / "adapter" / "calibration.json")
-    print(f"Model: {args.out / 'adapter'}; record: {args.out / 'record.json'}")
-    return 0
-
-
-def _label(args: argparse.Namespace) -> int:
-    import json
-    from dataclasses import asdict
-
-    from accelerate import Accelerator
-    from tqdm import tqdm
-
-    from pal.checkpoints import fetch_encoder
-    from pal.evaluation.consistency import FOLDER
-    from pal.training.consistency import TrainedScorer
-    from pal.training.data import read_dialogues
-    from pal.training.labels import agreement, label_file
-
-    files = {path: read_dialogues(path) for path in args.data}
-    compared = read_dialogues(args.agreement) if args.agreement else []
-    model = TrainedScorer(args.model or FOLDER, fetch_encoder(), Accelerator().device)
-    report: dict[str, object] = {"files": {}}
-    with tqdm(total=sum(map(len, files.values())) + len(compared), unit="dialogue") as bar:
-        for path, dialogues in files.items():
-            counts = label_file(dialogues, model, args.out / path.name, bar.update)
-            report["files"][path.name] = {"dialogues": len(dialogues), **asdict(counts)}
-        if compared:
-            report["agreement"] = {"file": args.agreement.name, **asdict(agreement(compared, model, bar.update))}
-    (args.out / "labels.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(report, indent=1))
-    print(f"Labelled files and labels.json: {args.out}")
     return 0

@@ -107,7 +107,9 @@ def _from_teacher(path: Path, rows: Sequence[tuple[int, dict]]) -> list[NliExamp
                 raise ValueError(f"{len(target)} logits, not 3")
             examples.append(NliExample(str(row["premise"]), str(row["hypothesis"]), tuple(target)))
         except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f"{path}, line {number}: needs premise, hypothesis and 3 logits ({error}).") from None
+            raise DataError(
+                f"{path}, line {number}: needs premise, hypothesis and 3 logits ({error})."
+            ) from None
     return examples
 
 
@@ -120,7 +122,9 @@ def _from_pairs(path: Path, rows: Sequence[tuple[int, dict]], limit: int, recipe
             entailed += [(persona[index], reply) for index in sorted(right)]
             others = [sentence for index, sentence in enumerate(persona) if index not in right]
         except (KeyError, TypeError, IndexError) as error:
-            raise DataError(f"{path}, line {number}: needs persona, response and entailed ({error}).") from None
+            raise DataError(
+                f"{path}, line {number}: needs persona, response and entailed ({error})."
+            ) from None
         if others:
             examples.append(NliExample(chance.choice(others), reply, SOFT["not entailed"]))
     examples += [NliExample(premise, reply, SOFT["entailed"]) for premise, reply in entailed]
@@ -238,7 +242,9 @@ class TrainedScorer:
     def __init__(self, folder: Path, encoder: Path, device: torch.device):
         from peft import PeftModel
 
-        self._model = PeftModel.from_pretrained(load_classifier(encoder), str(folder)).float().eval().to(device)
+        self._model = (
+            PeftModel.from_pretrained(load_classifier(encoder), str(folder)).float().eval().to(device)
+        )
         self._tokenizer, self._device = pair_tokenizer(encoder), device
         saved = json.loads((folder / "calibration.json").read_text())
         self._temperature, self._bias = saved["temperature"], torch.tensor(saved["bias"])
@@ -262,7 +268,9 @@ class Calibration:
 
     def write(self, path: Path) -> None:
         """Write as JSON."""
-        path.write_text(json.dumps({"temperature": self.temperature, "bias": list(self.bias)}, indent=1) + "\n")
+        path.write_text(
+            json.dumps({"temperature": self.temperature, "bias": list(self.bias)}, indent=1) + "\n"
+        )
 
 
 def calibrate(logits: torch.Tensor, targets: torch.Tensor) -> Calibration:
@@ -299,4 +307,8 @@ def macro_f1(predicted: torch.Tensor, right: torch.Tensor) -> dict[str, float]:
         hits = int(((predicted == label) & (right == label)).sum())
         total = int((predicted == label).sum() + (right == label).sum())
         scores.append(2 * hits / total if total else 0.0)
-    return {"dev_contradiction_f1": scores[0], "dev_entailment_f1": scores[2], "dev_macro_f1": sum(scores) / 3}
+    return {
+        "dev_contradiction_f1": scores[0],
+        "dev_entailment_f1": scores[2],
+        "dev_macro_f1": sum(scores) / 3,
+    }

@@ -22,10 +22,12 @@ _JOBS = (
     "mechanic|farmer|model|actor|actress|veterinarian|vet|cop|officer|firefighter|soldier|manager|cashier|"
     "waitress|waiter|bartender|barista|photographer|designer|driver|dancer|librarian|realtor|janitor|carpenter|"
     "electrician|plumber|pilot|secretary|receptionist|clerk|scientist|researcher|professor|nanny|coach|trainer|"
-    "surgeon|dentist|pharmacist|journalist|banker|stylist|hairdresser|baker|butcher|unemployed|retired|consultant|"
-    "analyst|therapist|psychologist|counselor|attorney|detective|guard|landscaper|welder|trucker|tutor"
+    "surgeon|dentist|pharmacist|journalist|banker|stylist|hairdresser|baker|butcher|unemployed|retired|"
+    "consultant|analyst|therapist|psychologist|counselor|attorney|detective|guard|landscaper|welder|trucker|tutor"
 )
-_FAVOURITE = re.compile(r"\bmy (?:favou?rite|fave?) (\w+(?: \w+)?) (?:is|are)\b|(\S+) is my (?:favou?rite|fave?) (\w+)")
+_FAVOURITE = re.compile(
+    r"\bmy (?:favou?rite|fave?) (\w+(?: \w+)?) (?:is|are)\b|(\S+) is my (?:favou?rite|fave?) (\w+)"
+)
 # attributes with, as a rule, one value a person: what a sentence about it looks like
 _ATTRIBUTES = {
     "job": re.compile(
@@ -35,7 +37,9 @@ _ATTRIBUTES = {
     "home": re.compile(r"\bi(?: now| currently)? live (?:in|on)\b|\bi (?:am|'m|m) from\b|\bi was born in\b"),
     "marriage": re.compile(r"\bi (?:am|'m|m) (?:not )?(?:married|single|divorced|engaged|a widow)\b"),
     "school": re.compile(r"\bi (?:am|'m|m) (?:in|a|still in)(?: \w+)? (?:school|college|student|grade)\b"),
-    "hair": re.compile(r"\b(?:i have|my hair is)(?: \w+){0,3} (?:hair|blond|blonde|brown|red|black|blue|green)\b"),
+    "hair": re.compile(
+        r"\b(?:i have|my hair is)(?: \w+){0,3} (?:hair|blond|blonde|brown|red|black|blue|green)\b"
+    ),
     "age": re.compile(r"\bi (?:am|'m|m) \w+ years old\b"),
     "car": re.compile(r"\bi drive an? \w+"),
 }
@@ -55,8 +59,8 @@ _RELATIVES = ("my brother", "my sister", "my best friend", "my mother", "my fath
 _ALREADY_NEGATIVE = re.compile(r"\b(?:not|never|no|n't|none)\b|n't\b")
 _VALUES_PER_REPLY = 4
 _STOP = frozenset(
-    "i my me am m is are was a an the in at as for of to and on with work live from have has favorite favourite "
-    "be do been that it you your old years now also currently very really".split()
+    "i my me am m is are was a an the in at as for of to and on with work live from have has favorite "
+    "favourite be do been that it you your old years now also currently very really".split()
 )
 
 
@@ -73,19 +77,29 @@ def negated(premise: str, chance: random.Random) -> str | None:
 
 def renumbered(premise: str, reply: str, chance: random.Random) -> str | None:
     """The sentence with another number; None unless both texts give the same one."""
-    shared = [number for number in _NUMBERS if re.search(rf"\b{number}\b", premise) and re.search(rf"\b{number}\b", reply)]
+    shared = [
+        number
+        for number in _NUMBERS
+        if re.search(rf"\b{number}\b", premise) and re.search(rf"\b{number}\b", reply)
+    ]
     if not shared or shared == ["one"]:
         return None
     number = shared[-1]
-    other = chance.choice([value for value in _NUMBERS if value.isdigit() == number.isdigit() and value != number])
+    other = chance.choice(
+        [value for value in _NUMBERS if value.isdigit() == number.isdigit() and value != number]
+    )
     return re.sub(rf"\b{number}\b", other, premise, count=1)
 
 
 def of_relative(premise: str, chance: random.Random) -> str | None:
     """The sentence said of somebody else; None unless it begins with the speaker."""
     who = chance.choice(_RELATIVES)
-    for pattern, verb in ((r"^i (?:am|'m|m)\b", "is"), (r"^i have\b", "has"), (r"^i work\b", "works"),
-                          (r"^i (love|like|play|live|hate|drive|own|teach)\b", r"\1s")):
+    for pattern, verb in (
+        (r"^i (?:am|'m|m)\b", "is"),
+        (r"^i have\b", "has"),
+        (r"^i work\b", "works"),
+        (r"^i (love|like|play|live|hate|drive|own|teach)\b", r"\1s"),
+    ):
         changed, count = re.subn(pattern, f"{who} {verb}", premise)
         if count:
             return changed
@@ -108,7 +122,7 @@ def mine(entailed: Sequence[Pair], count: int, seed: int) -> dict[str, list[Pair
     """Up to ``count`` pairs of each kind, as (persona sentence, reply), lower-case.
 
     ``negation``, ``number``, ``value`` are contradictions, ``relative`` and
-    ``unrelated`` (one for each contradiction) are neutral. ``entailed`` are pairs whose reply entails the sentence.
+    ``unrelated`` (one for each contradiction) are neutral. ``entailed``: pairs whose reply entails the sentence.
     """
     chance = random.Random(f"mine:{seed}")
     pairs = [(premise.lower(), reply.lower()) for premise, reply in entailed]

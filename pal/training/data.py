@@ -115,7 +115,10 @@ def _read_parlai(path: Path, text: str) -> Iterator[Dialogue]:
 
     def finished() -> Dialogue:
         return Dialogue(
-            f"{path.stem}_{found}", path.stem, {key: tuple(value) for key, value in personas.items()}, tuple(turns)
+            f"{path.stem}_{found}",
+            path.stem,
+            {key: tuple(value) for key, value in personas.items()},
+            tuple(turns),
         )
 
     last = 0
@@ -130,7 +133,9 @@ def _read_parlai(path: Path, text: str) -> Iterator[Dialogue]:
             yield finished()
             found, personas, turns = found + 1, {"A": [], "B": []}, []
         elif count != last + 1:
-            raise DataError(f"{path}, line {number}: line {count} follows line {last}; numbers must rise by one.")
+            raise DataError(
+                f"{path}, line {number}: line {count} follows line {last}; numbers must rise by one."
+            )
         last = count
         if body.startswith("your persona: "):
             personas["B"].append(body.removeprefix("your persona: ").strip())
@@ -162,7 +167,9 @@ def _read_hub(path: Path, text: str) -> Iterator[Dialogue]:
                 first = "A" if len(history) % 2 else "B"
                 other = {"A": "B", "B": "A"}[first]
                 turns = [Utterance(first if at % 2 == 0 else other, said) for at, said in enumerate(texts)]
-                turns = [turn for turn in turns if turn.text.strip() not in ("", "__ SILENCE __", "__SILENCE__")]
+                turns = [
+                    turn for turn in turns if turn.text.strip() not in ("", "__ SILENCE __", "__SILENCE__")
+                ]
                 yield Dialogue(
                     f"{path.stem}_{split}_{index}",
                     path.stem,

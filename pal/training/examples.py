@@ -65,7 +65,8 @@ def from_dialogue(dialogue: Dialogue, speaker: str = "B", *, exhaustive: bool = 
             Exchange(exchange.user, exchange.reply, place.get(exchange.selected)) for exchange in exchanges
         ),
         labels=tuple(
-            None if label is None else tuple(place[index] for index in label if index in place) for label in labels
+            None if label is None else tuple(place[index] for index in label if index in place)
+            for label in labels
         ),
         exhaustive=exhaustive,
     )
@@ -89,7 +90,9 @@ def shuffled(example: Example, seed: int) -> Example:
         example,
         sentences=tuple(example.sentences[index] for index in order),
         exchanges=tuple(
-            Exchange(exchange.user, exchange.reply, None if exchange.selected is None else place[exchange.selected])
+            Exchange(
+                exchange.user, exchange.reply, None if exchange.selected is None else place[exchange.selected]
+            )
             for exchange in example.exchanges
         ),
         labels=tuple(

@@ -49,7 +49,9 @@ def entailed(scorer: PairScorer, sentences: Sequence[str], texts: Sequence[str])
     labels = []
     for turn in scores:
         found = np.flatnonzero(turn.argmax(axis=-1) == ENTAILMENT)
-        labels.append(tuple(int(index) for index in sorted(found, key=lambda index: -turn[index, ENTAILMENT])))
+        labels.append(
+            tuple(int(index) for index in sorted(found, key=lambda index: -turn[index, ENTAILMENT]))
+        )
     return labels
 
 
@@ -103,7 +105,11 @@ def _row(dialogue: Dialogue) -> dict:
 
 
 def _turn(turn: Utterance) -> dict:
-    return {"speaker": turn.speaker, "text": turn.text, "persona": None if turn.persona is None else list(turn.persona)}
+    return {
+        "speaker": turn.speaker,
+        "text": turn.text,
+        "persona": None if turn.persona is None else list(turn.persona),
+    }
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,9 @@ class Agreement:
     own_none: float
 
 
-def agreement(dialogues: Sequence[Dialogue], scorer: PairScorer, progress: Callable[[int], None]) -> Agreement:
+def agreement(
+    dialogues: Sequence[Dialogue], scorer: PairScorer, progress: Callable[[int], None]
+) -> Agreement:
     """Label the labelled turns anew and compare. ``progress``: 1 for every dialogue."""
     given: list[frozenset[int]] = []
     own: list[tuple[int, ...]] = []

@@ -110,7 +110,9 @@ def train(
         record = _step(task, policy, optimizer, recipe, step, steps, accelerator)
         if measure and ((step + 1) % recipe.dev_steps == 0 or step + 1 == steps):
             record |= measure(accelerator.unwrap_model(policy))
-            tqdm.write(f"step {step + 1}: " + ", ".join(f"{k} {v:.4g}" for k, v in record.items() if k != "step"))
+            tqdm.write(
+                f"step {step + 1}: " + ", ".join(f"{k} {v:.4g}" for k, v in record.items() if k != "step")
+            )
         curve.append(record)
         bar.update()
         bar.set_postfix({key: f"{value:.3f}" for key, value in record.items() if key not in ("step", "lr")})
@@ -157,8 +159,16 @@ def _step(task, policy, optimizer, recipe, step, steps, accelerator) -> dict:
 class _Run:
     """A run's folder."""
 
-    def __init__(self, out: Path, recipe: Recipe, hashes: dict[str, str], steps: int, accelerator: Accelerator):
-        self.out, self.recipe, self.hashes, self.steps, self.accelerator = out, recipe, hashes, steps, accelerator
+    def __init__(
+        self, out: Path, recipe: Recipe, hashes: dict[str, str], steps: int, accelerator: Accelerator
+    ):
+        self.out, self.recipe, self.hashes, self.steps, self.accelerator = (
+            out,
+            recipe,
+            hashes,
+            steps,
+            accelerator,
+        )
 
     def resume(self, policy, optimizer) -> tuple[int, list[dict], float]:
         """(next step, curve so far, seconds so far); restores weights and optimizer."""
@@ -174,7 +184,9 @@ class _Run:
         weights = load_file(state / "weights.safetensors")
         missing = policy.load_state_dict(weights, strict=False).unexpected_keys
         if missing:
-            raise RecipeError(f"{state} does not fit this model ({missing[0]}): delete the folder to start anew.")
+            raise RecipeError(
+                f"{state} does not fit this model ({missing[0]}): delete the folder to start anew."
+            )
         optimizer.load_state_dict(torch.load(state / "optimizer.pt", weights_only=True))
         return saved["step"], saved["curve"], saved["seconds"]
 
@@ -187,12 +199,20 @@ class _Run:
         fresh = self.out / "state.new"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir()
-        weights = {name: value.detach().cpu().contiguous() for name, value in policy.named_parameters()
-                   if value.requires_grad}
+        weights = {
+            name: value.detach().cpu().contiguous()
+            for name, value in policy.named_parameters()
+            if value.requires_grad
+        }
         save_file(weights, fresh / "weights.safetensors")
         torch.save(optimizer.state_dict(), fresh / "optimizer.pt")
-        state = {"recipe": self.recipe.resolved(), "data": self.hashes, "step": step, "curve": curve,
-                 "seconds": seconds}
+        state = {
+            "recipe": self.recipe.resolved(),
+            "data": self.hashes,
+            "step": step,
+            "curve": curve,
+            "seconds": seconds,
+        }
         (fresh / "state.json").write_text(json.dumps(state))
         _replace_folder(fresh, self.out / "state")
         save_adapter(policy.model, self.out / "adapter", policy.base_name)

@@ -29,7 +29,10 @@ _BANK = Path(__file__).with_name("questions.yaml")
 _STATEMENT = re.compile(r"\b(?:I|my|we|me|our|mine)\b[^.!?]*(?:[.!,;]|$)", re.I)
 _EXCHANGES = 6  # of one synthetic dialogue
 _SMALL_TALK, _UNANSWERABLE, _UNRELATED = 0.22, 0.12, 0.08  # share of the exchanges
-_BY_TOPIC, _BY_SENTENCE = 0.45, 0.75  # of the answers: asked by topic, about the sentence, the rest by an echo
+_BY_TOPIC, _BY_SENTENCE = (
+    0.45,
+    0.75,
+)  # of the answers: asked by topic, about the sentence, the rest by an echo
 
 
 @dataclass(frozen=True)
@@ -75,13 +78,16 @@ def question_examples(path: str | Path, count: int, seed: int) -> list[Example]:
             if entailed and max(entailed) < len(persona) <= 9:
                 rows.setdefault(persona, []).append((row["response"], entailed))
         except (KeyError, TypeError) as error:
-            raise DataError(f"{path}, line {number}: expected persona, response and entailed ({error}).") from None
+            raise DataError(
+                f"{path}, line {number}: expected persona, response and entailed ({error})."
+            ) from None
     rng = random.Random(f"questions:{seed}")
     statements = _statements(rows)
     personas = [persona for persona in rows if len(rows[persona]) >= 2]
     rng.shuffle(personas)
     made = (
-        _example(number, persona, rows[persona], statements, rng) for number, persona in enumerate(personas[:count])
+        _example(number, persona, rows[persona], statements, rng)
+        for number, persona in enumerate(personas[:count])
     )
     return [example for example in made if example is not None]
 
@@ -123,9 +129,10 @@ def _example(
         elif draw < _SMALL_TALK + _UNANSWERABLE and open_topics:
             question = rng.choice(bank.topics[rng.choice(open_topics)][1])
             rounds.insert(place, (question, rng.choice(bank.deflections), ()))
-        elif draw < _SMALL_TALK + _UNANSWERABLE + _UNRELATED:
-            if message := _unrelated(persona, statements, rng):
-                rounds.insert(place, (message, rng.choice(bank.acknowledgements), ()))
+        elif draw < _SMALL_TALK + _UNANSWERABLE + _UNRELATED and (
+            message := _unrelated(persona, statements, rng)
+        ):
+            rounds.insert(place, (message, rng.choice(bank.acknowledgements), ()))
     rounds = rounds[:_EXCHANGES]
     return Example(
         id=f"questions-{number}",

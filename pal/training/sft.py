@@ -115,4 +115,6 @@ def _sha256(path: Path) -> str:
 
 def accelerator_for(recipe: Recipe) -> Accelerator:
     """One process, or as many as ``accelerate launch`` started."""
-    return Accelerator(mixed_precision="bf16" if recipe.precision == "bf16" else "no", cpu=not torch.cuda.is_available())
+    return Accelerator(
+        mixed_precision="bf16" if recipe.precision == "bf16" else "no", cpu=not torch.cuda.is_available()
+    )

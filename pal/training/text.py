@@ -26,21 +26,40 @@ google facebook youtube netflix disney disneyland disneyworld walmart starbucks 
 ford toyota honda chevy tesla bmw harley
 """.split()
 _NAME = re.compile(r"\b(" + "|".join(_NAMES) + r")\b")
-_PHRASES = {"new york": "New York", "los angeles": "Los Angeles", "san francisco": "San Francisco",
-            "san diego": "San Diego", "las vegas": "Las Vegas", "new jersey": "New Jersey",
-            "new england": "New England", "new orleans": "New Orleans", "new zealand": "New Zealand",
-            "united states": "United States", "north carolina": "North Carolina",
-            "south carolina": "South Carolina", "washington dc": "Washington DC", "star wars": "Star Wars",
-            "harry potter": "Harry Potter", "game of thrones": "Game of Thrones",
-            "taylor swift": "Taylor Swift", "usa": "USA", "tv": "TV", "nyc": "NYC", "nfl": "NFL", "nba": "NBA"}
+_PHRASES = {
+    "new york": "New York",
+    "los angeles": "Los Angeles",
+    "san francisco": "San Francisco",
+    "san diego": "San Diego",
+    "las vegas": "Las Vegas",
+    "new jersey": "New Jersey",
+    "new england": "New England",
+    "new orleans": "New Orleans",
+    "new zealand": "New Zealand",
+    "united states": "United States",
+    "north carolina": "North Carolina",
+    "south carolina": "South Carolina",
+    "washington dc": "Washington DC",
+    "star wars": "Star Wars",
+    "harry potter": "Harry Potter",
+    "game of thrones": "Game of Thrones",
+    "taylor swift": "Taylor Swift",
+    "usa": "USA",
+    "tv": "TV",
+    "nyc": "NYC",
+    "nfl": "NFL",
+    "nba": "NBA",
+}
 _PHRASE = re.compile(r"\b(" + "|".join(_PHRASES) + r")\b")
 _PRONOUN = re.compile(r"\bi\b(?=$|[\s,.!?;:)]|['’](?:m|d|ve|ll|s|am)\b)")
 _APOSTROPHE = re.compile(
-    r"\b(?:im|ive|dont|doesnt|didnt|isnt|wasnt|cant|couldnt|wouldnt|havent|hasnt|thats|whats|youre|theyre)\b", re.I
+    r"\b(?:im|ive|dont|doesnt|didnt|isnt|wasnt|cant|couldnt|wouldnt|havent|hasnt|thats|whats|youre|theyre)\b",
+    re.I,
 )
 _QUESTION = re.compile(
     r"(?:and |so |but )?(?:what|where|when|who|why|how|which|do|does|did|are|is|have|can|could|would) "
-    r"(?:about|is|are|do|does|did|kind|type|long|many|much|often|old|you|your|it|that|they|he|she|any|sort)\b", re.I
+    r"(?:about|is|are|do|does|did|kind|type|long|many|much|often|old|you|your|it|that|they|he|she|any|sort)\b",
+    re.I,
 )
 _SENTENCE = re.compile(r"(^|[.!?]\s+|…\s+)([\"“(]?)([a-z])")
 
@@ -53,8 +72,13 @@ def detokenise(text: str) -> str:
     text = re.sub(r"([($])\s+", r"\1", text)
     text = re.sub(r"\s+(n't|['’](?:s|m|re|ve|ll|d))\b", r"\1", text)
     text = re.sub(r"(?<=\w)\s+-\s+(?=(?:old|year|in|law|time)\b)", "-", text)
-    text = re.sub(r"\b(i|you|we|they|he|she|it|don|doesn|didn|can|couldn|wouldn|isn|wasn|haven|hasn|won|that|what)"
-                  r" (m|re|ve|ll|t|s|d)\b", r"\1'\2", text, flags=re.I)
+    text = re.sub(
+        r"\b(i|you|we|they|he|she|it|don|doesn|didn|can|couldn|wouldn|isn|wasn|haven|hasn|won|that|what)"
+        r" (m|re|ve|ll|t|s|d)\b",
+        r"\1'\2",
+        text,
+        flags=re.I,
+    )
     text = re.sub(r"([.!?,])(?=[A-Za-z]{2})(?<!\.\w.)", r"\1 ", text)
     return text.strip()
 
