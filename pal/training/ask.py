@@ -18,9 +18,9 @@ _ADVERBS = (
     r"(?:(?:really|also|still|currently|often|always|usually|sometimes|just|now|recently|absolutely) )?"
 )
 _VERBS = (
-    "play|live|drive|own|collect|eat|go|watch|listen|read|write|teach|study|speak|travel|cook|bake|paint|draw|sing|"
-    "dance|run|swim|hike|fish|hunt|ride|wear|drink|smoke|attend|volunteer|make|build|grow|raise|take|spend|sleep|"
-    "believe|hope|plan|dream|know|do|use|keep|visit|need|prefer|work|sell|wish|wear|exercise"
+            r"^my ([a-z]+(?: and [a-z]+)?) (?:is|are|was|were|has|have|works?|lives?|loves?|likes?) .+",
+    "dance|run|swim|hike|fish|hunt|ride|wear|drink|smoke|attend|volunteer|make|build|grow|raise|take|spend|"
+    "sleep|believe|hope|plan|dream|know|do|use|keep|visit|need|prefer|work|sell|wish|wear|exercise"
 )
 # (sentence, ways to ask); {0}, {1} are the groups of the match
 _RULES: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
@@ -87,7 +87,7 @@ _RULES: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
         (r"^i can (.+)$", ("Can you {0}?",)),
         (rf"^i {_ADVERBS}({_VERBS})\b(.*)$", ("Do you {0}{1}?", "So you {0}{1}?", "Do you ever {0}{1}?")),
         (
-            r"^my ([a-z]+(?: and [a-z]+)?) (?:is|are|was|were|has|have|works?|worked|lives?|loves?|likes?|used) .+",
+            r"^my ([a-z]+(?: and [a-z]+)?) (?:is|are|was|were|has|have|works?|lives?|loves?|likes?) .+",
             ("Tell me about your {0}.", "What about your {0}?", "Can you tell me more about your {0}?"),
         ),
         (r"^(.+)$", ("Is it true that {0}?", "Someone told me that {0}. Is that right?")),

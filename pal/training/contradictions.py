@@ -57,7 +57,7 @@ _NEGATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 _RELATIVES = ("my brother", "my sister", "my best friend", "my mother", "my father", "my neighbour")
 _ALREADY_NEGATIVE = re.compile(r"\b(?:not|never|no|n't|none)\b|n't\b")
-_VALUES_PER_REPLY = 4
+_VALUES_PER_REPLY = 8
 _STOP = frozenset(
     "i my me am m is are was a an the in at as for of to and on with work live from have has favorite "
     "favourite be do been that it you your old years now also currently very really".split()
@@ -119,10 +119,11 @@ def content_words(sentence: str) -> frozenset[str]:
 
 
 def mine(entailed: Sequence[Pair], count: int, seed: int) -> dict[str, list[Pair]]:
-    """Up to ``count`` pairs of each kind, as (persona sentence, reply), lower-case.
+    """Up to ``count`` pairs of each kind (``value``: as many as there are), lower-case.
 
-    ``negation``, ``number``, ``value`` are contradictions, ``relative`` and
-    ``unrelated`` (one for each contradiction) are neutral. ``entailed``: pairs whose reply entails the sentence.
+    Pairs of (persona sentence, reply). ``negation``, ``number``, ``value`` are
+    contradictions, ``relative`` and ``unrelated`` (one for each edited
+    sentence) are neutral. ``entailed``: pairs whose reply entails the sentence.
     """
     chance = random.Random(f"mine:{seed}")
     pairs = [(premise.lower(), reply.lower()) for premise, reply in entailed]
@@ -139,8 +140,8 @@ def mine(entailed: Sequence[Pair], count: int, seed: int) -> dict[str, list[Pair
         changed = ((edit(premise, reply), reply) for premise, reply in pairs for _ in range(often))
         made = [(premise, reply) for premise, reply in dict.fromkeys(changed) if premise is not None]
         chance.shuffle(made)
-        found[kind] = made[:count]
-    changed = [premise for kind in ("negation", "number", "value") for premise, _ in found[kind]]
+        found[kind] = made if kind == "value" else made[:count]
+    changed = [premise for kind in ("negation", "number") for premise, _ in found[kind]]
     found["unrelated"] = [(premise, _unrelated(premise, pairs, chance)) for premise in changed]
     return found
 
