@@ -18,8 +18,8 @@ _ADVERBS = (
     r"(?:(?:really|also|still|currently|often|always|usually|sometimes|just|now|recently|absolutely) )?"
 )
 _VERBS = (
-            r"^my ([a-z]+(?: and [a-z]+)?) (?:is|are|was|were|has|have|works?|lives?|loves?|likes?) .+",
-    "dance|run|swim|hike|fish|hunt|ride|wear|drink|smoke|attend|volunteer|make|build|grow|raise|take|spend|"
+    "play|live|drive|own|collect|eat|go|watch|listen|read|write|teach|study|speak|travel|cook|bake|paint|"
+    "draw|sing|dance|run|swim|hike|fish|hunt|ride|wear|drink|smoke|attend|volunteer|make|build|grow|raise|take|spend|"
     "sleep|believe|hope|plan|dream|know|do|use|keep|visit|need|prefer|work|sell|wish|wear|exercise"
 )
 # (sentence, ways to ask); {0}, {1} are the groups of the match
