@@ -8,6 +8,7 @@ import sys
 from pal.errors import PalError
 from pal.runtime import build_responder
 from pal.settings import Settings
+from pal.ui.rate_host import open_host
 from pal.ui.site import launch
 
 
@@ -16,10 +17,12 @@ def main() -> int:
     try:
         settings = Settings.from_env(os.environ)
         responder = build_responder(settings)
-        launch(responder, settings)
+        rating = open_host(settings, responder)
+        launch(responder, settings, rating)
     except PalError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    rating.close()
     responder.engine.close()
     return 0
 

@@ -11,7 +11,6 @@ PAGES = {"": "Explore", "rate": "Rate", "results": "Results"}  # path, name
 
 def add_banner(current: str, text: str, corner: str = "") -> None:
     """Put the banner into the page that is being built."""
-    gr.Navbar(visible=False)
     gr.HTML(banner(current, text, corner), elem_id="pal-top")
 
 

@@ -8,28 +8,43 @@ import gradio as gr
 
 from pal.respond import Responder
 from pal.settings import Settings
-from pal.ui import explore, theme
+from pal.ui import explore, rate, results, theme
 from pal.ui.examples import Example, load_examples
+from pal.ui.leaderboard import Leaderboard
+from pal.ui.rate_actions import RateActions
+from pal.ui.rate_host import RatingHost
+from pal.ui.rate_maker import TurnMaker
 
 SPARE_THREADS = 16  # for clicks that are no turns
 
 
-def build(responder: Responder, examples: Sequence[Example], settings: Settings) -> gr.Blocks:
+def build(
+    responder: Responder, examples: Sequence[Example], settings: Settings, rating: RatingHost
+) -> gr.Blocks:
     """The pages as Gradio blocks; ``launch`` runs them."""
     with gr.Blocks(title="PAL", analytics_enabled=False, fill_width=True) as site:
         explore.add_page(site, responder, examples, settings.turns_at_once)
+    actions = None
+    if rating.desk is not None:
+        actions = RateActions(rating.desk, TurnMaker(rating.make), examples)
+    with site.route("Rate", "rate"):
+        rate.add_page(site, actions, rating.closed, settings.turns_at_once)
+    with site.route("Results", "results"):
+        results.add_page(site, Leaderboard(rating.desk, settings.rating_threshold).html)
     return site
 
 
-def launch(responder: Responder, settings: Settings, *, block: bool = True) -> gr.Blocks:
+def launch(
+    responder: Responder, settings: Settings, rating: RatingHost | None = None, *, block: bool = True
+) -> gr.Blocks:
     """Serve the site until stopped; with ``block`` False, return at once."""
-    site = build(responder, load_examples(), settings)
+    site = build(responder, load_examples(), settings, rating or RatingHost())
     site.queue(max_size=settings.queue_size, default_concurrency_limit=settings.turns_at_once)
     site.launch(
         server_name=settings.host,
         server_port=settings.port or None,
         theme=theme.theme(),
-        css_paths=[theme.STYLE],
+        css_paths=list(theme.STYLES),
         footer_links=["api"],
         show_error=False,
         run_history=False,

@@ -6,7 +6,7 @@ import gradio as gr
 
 from pal.settings import REPOSITORY
 
-STYLE = REPOSITORY / "assets" / "style.css"
+STYLES = tuple(REPOSITORY / "assets" / name for name in ("style.css", "rate.css", "results.css"))
 FONT = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from pal.engines.base import Cancel, Delta
 from pal.errors import PalError
@@ -25,8 +26,8 @@ class RunningTurns:
         self._lock = threading.Lock()
         self._cancels: dict[str, Cancel] = {}
 
-    def begin(self, visitor: str) -> Cancel:
-        """Cancel of a new turn.
+    def begin(self, visitor: str, cancel: Cancel | None = None) -> Cancel:
+        """Cancel of a new turn: the given one, or a new one.
 
         Raises:
             PalError: this visitor's last turn is still running.
@@ -34,13 +35,22 @@ class RunningTurns:
         with self._lock:
             if visitor in self._cancels:
                 raise PalError("The last replies are still being written: wait, or press Stop.")
-            self._cancels[visitor] = cancel = Cancel()
+            self._cancels[visitor] = cancel = cancel or Cancel()
             return cancel
 
     def end(self, visitor: str) -> None:
         """Forget a finished turn."""
         with self._lock:
             self._cancels.pop(visitor, None)
+
+    @contextmanager
+    def turn(self, visitor: str, cancel: Cancel | None = None) -> Iterator[Cancel]:
+        """``begin`` and ``end`` around a turn."""
+        cancel = self.begin(visitor, cancel)
+        try:
+            yield cancel
+        finally:
+            self.end(visitor)
 
     def stop(self, visitor: str) -> None:
         """Cancel the visitor's turn, if one runs."""

@@ -2,76 +2,31 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
-from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Page, expect
 
 from pal.settings import Settings
 from pal.ui import site
+from tests.browser.chromium import CONTRAST, HOSTILE, WIDTHS
 from tests.fakes import FakeEngine, fake_responder
-
-playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402
-
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-WIDTHS = (1400, 900, 420)
-HOSTILE = "<img src=x onerror=\"document.title='hacked'\">${document.title='hacked'}{{#each value}}"
-PATIENCE_MS = 60_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not os.path.exists(CHROMIUM) and os.environ.get("PAL_REQUIRE_BROWSER") != "1":
-        pytest.skip(
-            "chromium is not installed (apt-get install chromium); PAL_REQUIRE_BROWSER=1 makes this fail"
-        )
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
-def visit(browser: Browser):
-    """Opens a page over an engine; fails the test when the page raised an error or asked another machine."""
-    opened, served, errors, foreign = [], [], [], []
+def visit(open_page):
+    """Opens the page over an engine."""
+    served, opened = [], []
 
     def start(engine: FakeEngine | None = None, width: int = 1400, scheme: str = "light") -> Page:
         served.append(site.launch(fake_responder(engine), Settings(port=0), block=False))
-        url = served[-1].local_url
-        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        opened.append(page)
-        page.set_default_timeout(PATIENCE_MS)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on(
-            "request",
-            lambda request: (
-                foreign.append(request.url) if not request.url.startswith((url, "data:", "blob:")) else None
-            ),
-        )
-        page.goto(url)
-        page.locator("#pal-send").wait_for()
-        return page
+        opened.append(open_page(served[-1].local_url, width, scheme))
+        opened[-1].locator("#pal-send").wait_for()
+        return opened[-1]
 
-    expect.set_options(timeout=PATIENCE_MS)
     yield start
-    for page in opened:
+    for page in (*opened, *served):
         page.close()
-    for page in served:
-        page.close()
-    assert not errors
-    assert not foreign
 
 
 def say(page: Page, text: str) -> None:
@@ -284,24 +239,3 @@ def test_text_is_readable_in_light_and_dark(visit, scheme):
     ):
         ratio = page.locator(part).first.evaluate(CONTRAST)
         assert ratio >= 4.5, (part, ratio)
-
-
-CONTRAST = """(element) => {
-  const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
-  const rgb = (color) => {
-    canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1);
-    return [...canvas.getImageData(0, 0, 1, 1).data];
-  };
-  let behind = element;
-  while (behind && rgb(getComputedStyle(behind).backgroundColor)[3] === 0) behind = behind.parentElement;
-  const luminance = (color) => {
-    const [r, g, b] = rgb(color).slice(0, 3).map((value) => {
-      const part = value / 255;
-      return part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
-    });
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const one = luminance(getComputedStyle(element).color);
-  const two = luminance(behind ? getComputedStyle(behind).backgroundColor : 'white');
-  return (Math.max(one, two) + 0.05) / (Math.min(one, two) + 0.05);
-}"""

@@ -10,6 +10,7 @@ import pytest
 from pal.respond import Responder
 from pal.settings import Settings
 from pal.ui import site
+from pal.ui.rate_host import RatingHost
 from tests.fakes import FakeEngine, fake_responder
 
 
@@ -18,9 +19,11 @@ def serve() -> Iterator[Callable[..., str]]:
     """Serves a page for an engine; gives its address. Closed after the test."""
     pages: list[gr.Blocks] = []
 
-    def start(engine: FakeEngine | Responder | None = None, **settings) -> str:
+    def start(
+        engine: FakeEngine | Responder | None = None, rating: RatingHost | None = None, **settings
+    ) -> str:
         responder = engine if isinstance(engine, Responder) else fake_responder(engine)
-        page = site.launch(responder, Settings(port=0, **settings), block=False)
+        page = site.launch(responder, Settings(port=0, **settings), rating, block=False)
         pages.append(page)
         return page.local_url
 

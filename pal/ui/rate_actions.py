@@ -1,0 +1,189 @@
+"""What the Rate page's events do. A browser is trusted with nothing: it names its
+annotator id and turns that it was shown; everything else comes from the store."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator, Sequence
+
+import gradio as gr
+
+from pal.dialogue import check_message
+from pal.errors import PalError
+from pal.persona import Persona
+from pal.ratings.blind import BlindTurn
+from pal.ratings.desk import NOTICE_VERSION, RatingDesk
+from pal.ratings.errors import MissingConsent, UnknownAnnotator, UnknownTurn
+from pal.ratings.privacy import normal_code
+from pal.ratings.records import Rating
+from pal.ui import rate_own, rate_render, rate_views
+from pal.ui.attempts import address
+from pal.ui.chat_state import MAX_SEED
+from pal.ui.examples import Example
+from pal.ui.rate_maker import TurnMaker
+from pal.ui.rate_payload import Payload
+
+ANSWERS_A_PAGE = 20
+AHEAD = 2  # items made ahead for one annotator
+
+
+class RateActions:
+    """One method for each event; each gives the views to show, one after the other."""
+
+    def __init__(self, desk: RatingDesk, maker: TurnMaker, examples: Sequence[Example]):
+        self._desk = desk
+        self._maker = maker
+        self._examples = tuple(examples)
+
+    def begin(self, data: Payload, request: gr.Request) -> Iterator[str]:
+        """Consent of a new annotator, or the way back in; then the first item, or
+        the turn of an own chat that was open when the page was left."""
+        code = given = data.text("code", 100)
+        if data.truth("agree"):
+            code = self._agreed(given, request)
+        annotator, code = self._desk.resume(code), normal_code(code)
+        open_turn = data.text("open", 100)
+        own = self._open_own_turn(annotator, open_turn) if open_turn else None
+        if own is not None:
+            yield rate_render.board(self._head(code, annotator), own)
+        else:
+            yield from self._task(code, annotator, request, new=code != given)
+
+    def next(self, data: Payload, request: gr.Request) -> Iterator[str]:
+        """The next item of the queue."""
+        code, annotator = self._who(data)
+        yield from self._task(code, annotator, request)
+
+    def vote(self, data: Payload, request: gr.Request) -> Iterator[str]:
+        """Store a vote; then the names, or after a skip the next item."""
+        code, annotator = self._who(data)
+        vote = data.vote()
+        self._desk.submit(annotator, vote)
+        head = self._head(code, annotator)
+        if vote.skip:
+            yield rate_views.skipped(head, vote.turn_id)
+            return
+        turn = self._desk.show(annotator, vote.turn_id)
+        names = self._desk.reveal(annotator, vote.turn_id)
+        yield rate_views.revealed(head, turn, names, self._desk.trail(annotator, vote.turn_id)[-1])
+
+    def correct(self, data: Payload, request: gr.Request) -> Iterator[str]:
+        """An earlier vote, to change it: the named one, or the one before what is shown."""
+        code, annotator = self._who(data)
+        rating = self._earlier(annotator, data.text("turn", 100), data.text("before", 100))
+        turn = self._desk.show(annotator, rating.turn_id)
+        yield rate_render.board(self._head(code, annotator), turn, rating)
+
+    def answers(self, data: Payload, request: gr.Request) -> Iterator[str]:
+        """The annotator's votes, newest first, a page at a time."""
+        code, annotator = self._who(data)
+        votes, page = self._desk.votes(annotator), data.number("page")
+        pages = -(-len(votes) // ANSWERS_A_PAGE)
+        some = votes[page * ANSWERS_A_PAGE : (page + 1) * ANSWERS_A_PAGE]
+        shown = [(rating, self._desk.show(annotator, rating.turn_id)) for rating in some]
+        yield rate_views.answers(self._head(code, annotator), shown, page, pages)
+
+    def own(self, data: Payload, request: gr.Request) -> Iterator[str]:
+        """The start of an own chat."""
+        code, annotator = self._who(data)
+        yield rate_views.own_start(self._head(code, annotator), self._examples)
+
+    def say(self, data: Payload, request: gr.Request) -> Iterator[str]:
+        """A message in an own chat, and three replies to rate."""
+        code, annotator = self._who(data)
+        message, before = check_message(data.text("message")), data.text("turn", 100)
+        session = f"rate-{annotator}"
+        if before:
+            turn, names = self._desk.show(annotator, before), self._desk.reveal(annotator, before)
+            asked = rate_own.next_request(turn, names, data.number("column"), message, session)
+        else:
+            persona = Persona.parse(data.text("persona").splitlines())
+            asked = rate_own.first_request(persona, message, session)
+        yield rate_render.writing(self._head(code, annotator), "own", message)
+        made = self._maker.now(request.session_hash or "", asked, None, annotator)
+        if made.failed:
+            raise PalError("A model gave no reply, so there is nothing to rank. Try again.")
+        yield rate_render.board(self._head(code, annotator), self._desk.add_turn(annotator, made))
+
+    def account(self, data: Payload, request: gr.Request) -> Iterator[str]:
+        """The annotator's id, and what can be done with their data."""
+        code, annotator = self._who(data)
+        yield rate_views.account(self._head(code, annotator))
+
+    def data(self, data: Payload, request: gr.Request) -> Iterator[str]:
+        """Everything stored about the annotator, as a file to save."""
+        code, annotator = self._who(data)
+        text = json.dumps(self._desk.my_data(code), ensure_ascii=False, indent=1, default=str)
+        yield rate_views.account(self._head(code, annotator), text)
+
+    def erase(self, data: Payload, request: gr.Request) -> Iterator[str]:
+        """Delete everything about the annotator, once they have typed their id."""
+        code, _ = self._who(data)
+        if data.text("confirm", 100).strip() != code:
+            raise PalError("That is not your annotator id, so nothing was deleted. Type it as shown above.")
+        yield rate_views.erased(self._desk.delete_my_data(code))
+
+    def leave(self, request: gr.Request) -> None:
+        """Stop what is made for a visitor who left."""
+        self._maker.leave(request.session_hash or "")
+
+    def _agreed(self, code: str, request: gr.Request) -> str:
+        """The id that has agreed now: one that agreed to an earlier notice, or a new one."""
+        try:
+            self._desk.resume(code)
+        except MissingConsent:
+            pass
+        except UnknownAnnotator:
+            code = self._desk.new_annotator()
+        self._desk.enrol(code, NOTICE_VERSION, address(request))
+        return code
+
+    def _who(self, data: Payload) -> tuple[str, str]:
+        code = data.text("code", 100)
+        if not code:
+            raise MissingConsent("Agree to the notice first; nothing was stored.")
+        return code, self._desk.resume(code)
+
+    def _head(self, code: str, annotator: str, new: bool = False) -> rate_render.Head:
+        return rate_render.Head(self._desk.progress(annotator), self._desk.status(), code, new)
+
+    def _task(self, code: str, annotator: str, request: gr.Request, new: bool = False) -> Iterator[str]:
+        task = self._desk.next_task(annotator)
+        if task is None:
+            yield rate_views.done(self._head(code, annotator))
+            return
+        turn = task.turn
+        if turn is None:
+            yield rate_render.writing(self._head(code, annotator), "next", task.item.user)
+            asked = self._desk.request(task.item, secrets.randbelow(MAX_SEED))
+            made = self._maker.item(request.session_hash or "", task.item, asked)
+            if made.failed:
+                self._desk.put_back(annotator, task.item.id)
+                raise PalError("A model gave no reply to this item, so another one comes next.")
+            turn = self._desk.add_turn(annotator, made)
+        yield rate_render.board(self._head(code, annotator, new), turn)
+        self._make_ahead(annotator, request)
+
+    def _make_ahead(self, annotator: str, request: gr.Request) -> None:
+        for item in self._desk.upcoming(annotator, AHEAD):
+            asked = self._desk.request(item, secrets.randbelow(MAX_SEED))
+            self._maker.ahead(request.session_hash or "", item, asked)
+
+    def _open_own_turn(self, annotator: str, turn_id: str) -> BlindTurn | None:
+        """The own chat's turn that waits for a vote, if that is what it is."""
+        try:
+            turn = self._desk.show(annotator, turn_id)
+        except UnknownTurn:
+            return None
+        return turn if turn.own and not self._desk.trail(annotator, turn_id) else None
+
+    def _earlier(self, annotator: str, turn_id: str, before: str) -> Rating:
+        votes = self._desk.votes(annotator)
+        ids = [rating.turn_id for rating in votes]
+        if turn_id and turn_id not in ids:
+            raise UnknownTurn("You have not rated these replies, so there is nothing to correct.")
+        index = ids.index(turn_id) if turn_id else ids.index(before) + 1 if before in ids else 0
+        if index >= len(votes):
+            raise PalError("There is no earlier answer.")
+        return votes[index]

@@ -1,0 +1,121 @@
+"""Makes the turns to be rated: queue items ahead of time, own chats on request."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from pal.engines.base import Cancel
+from pal.errors import Cancelled, PalError
+from pal.ratings.items import Item
+from pal.ratings.records import Turn
+from pal.respond import TurnRequest
+from pal.ui.turns import RunningTurns
+
+MOST_AHEAD = 16  # turns that wait to be shown or made, over all visitors
+
+MakeTurn = Callable[[TurnRequest, str | None, str | None, Cancel], Turn]
+"""(request, item id or None, owner or None, cancel) → the finished turn."""
+
+
+@dataclass
+class _Ahead:
+    """One item's turn in the making; ``visitors`` are those it is made for."""
+
+    future: Future[Turn]
+    cancel: Cancel
+    visitors: set[str] = field(default_factory=set)
+
+
+class TurnMaker:
+    """One turn ahead at a time in the background, at most ``MOST_AHEAD`` in all.
+    Safe to call from many threads."""
+
+    def __init__(self, make: MakeTurn, most_ahead: int = MOST_AHEAD):
+        self._make = make
+        self._most = most_ahead
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="rate-ahead")
+        self._lock = threading.Lock()
+        self._ahead: dict[str, _Ahead] = {}
+        self.running = RunningTurns()
+
+    def ahead(self, visitor: str, item: Item, request: TurnRequest) -> None:
+        """Make an item's turn in the background, unless there is one or no room."""
+        with self._lock:
+            job = self._ahead.get(item.id)
+            if job is None:
+                if not self._room():
+                    return
+                cancel = Cancel()
+                future = self._pool.submit(self._make, request, item.id, None, cancel)
+                job = self._ahead[item.id] = _Ahead(future, cancel)
+            job.visitors.add(visitor)
+
+    def _room(self) -> bool:
+        """Room for one more; the oldest turn that nobody came for makes it."""
+        if len(self._ahead) < self._most:
+            return True
+        unclaimed = next((item for item, job in self._ahead.items() if job.future.done()), None)
+        return self._ahead.pop(unclaimed, None) is not None
+
+    def item(self, visitor: str, item: Item, request: TurnRequest) -> Turn:
+        """The item's turn: the one made ahead, or made now.
+
+        Raises:
+            PalError: this visitor waits for another turn already, or left.
+        """
+        with self._lock:
+            job = self._ahead.pop(item.id, None)
+        if job is not None and not job.future.cancel():
+            with self.running.turn(visitor, job.cancel):
+                turn = _result(job)
+            _check(job.cancel)
+            if turn is not None:
+                return turn
+        return self.now(visitor, request, item.id, None)
+
+    def now(self, visitor: str, request: TurnRequest, item: str | None, owner: str | None) -> Turn:
+        """A turn made in this thread; ends early when the visitor leaves.
+
+        Raises:
+            PalError: this visitor waits for another turn already, or left.
+        """
+        with self.running.turn(visitor) as cancel:
+            turn = self._make(request, item, owner, cancel)
+        _check(cancel)
+        return turn
+
+    def leave(self, visitor: str) -> None:
+        """Stop what is made for nobody but this visitor."""
+        self.running.stop(visitor)
+        with self._lock:
+            for item_id, job in list(self._ahead.items()):
+                job.visitors.discard(visitor)
+                if not job.visitors:
+                    job.cancel.set()
+                    job.future.cancel()
+                    del self._ahead[item_id]
+
+    def close(self) -> None:
+        """Stop everything."""
+        with self._lock:
+            jobs, self._ahead = list(self._ahead.values()), {}
+        for job in jobs:
+            job.cancel.set()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _result(job: _Ahead) -> Turn | None:
+    """The turn, or None when it cannot be shown: not made, or a variant failed."""
+    try:
+        turn = job.future.result()
+    except (CancelledError, PalError):
+        return None
+    return None if turn.failed else turn
+
+
+def _check(cancel: Cancel) -> None:
+    if cancel.is_set:
+        raise Cancelled("Stopped, because the page was left.")
