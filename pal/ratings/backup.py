@@ -65,9 +65,8 @@ class Backup:
         self._file = MirrorFile(store, repo, self._folder / f"{uuid.uuid4().hex}.jsonl")
         self._repo, self._minutes, self._api = repo, minutes, api
         self._scheduler: _Scheduler | None = None
-        self._closed = threading.Event()
-        self._starting = threading.Thread(target=self._start, name="pal-backup", daemon=True)
-        self._starting.start()
+        self._tried, self._closed = threading.Event(), threading.Event()
+        threading.Thread(target=self._start, name="pal-backup", daemon=True).start()
 
     def _start(self) -> None:
         """The scheduler makes the data set when it starts, which may have to wait for the Hub."""
@@ -86,7 +85,9 @@ class Backup:
                 return
             except Exception as error:  # the Hub's client raises many kinds
                 self._file.failed(error)
-                self._closed.wait(self._minutes * 60)
+            finally:
+                self._tried.set()
+            self._closed.wait(self._minutes * 60)
 
     def push(self) -> None:
         """Push now, and wait for it.
@@ -94,7 +95,7 @@ class Backup:
         Raises:
             BackupError: the Hub did not take it.
         """
-        self._starting.join(SECONDS_TO_FINISH)
+        self._tried.wait(SECONDS_TO_FINISH)
         if self._scheduler is None:
             raise BackupError(f"The backup could not be started: {self._file.error}.")
         try:
