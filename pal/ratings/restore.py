@@ -49,6 +49,17 @@ def restore(store: RatingStore, repo: str, api: HfApi) -> Restored:
     return report
 
 
+def restore_files(store: RatingStore, paths: Sequence[Path]) -> Restored:
+    """The same from files: of the mirror, or ``records.jsonl`` of an export.
+
+    Raises:
+        BackupError: a file cannot be read, or a line of it is no record.
+    """
+    records = [record for path in paths for record in read_mirror(path)]
+    with store.write() as connection:
+        return restore_records(connection, records)
+
+
 def restore_records(connection: Connection, records: Iterable[Record]) -> Restored:
     """Insert records in an order in which nothing points ahead."""
     unique = {(kind_of(record), record.id): record for record in records}
@@ -122,7 +133,11 @@ def read_mirror(path: Path) -> list[Record]:
         BackupError: a line is no record; the file and the line are named.
     """
     records = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BackupError(f"{path} cannot be read ({error}).") from None
+    for number, line in enumerate(lines, 1):
         try:
             records.append(loads(line))
         except DataError as error:

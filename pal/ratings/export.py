@@ -1,0 +1,143 @@
+"""Votes as files: CSV, JSONL, Parquet, preference pairs, and a data set for the Hub."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pal.errors import DataError
+from pal.ratings.ballots import campaigns
+from pal.ratings.codec import dumps
+from pal.ratings.dataset_card import dataset_card
+from pal.ratings.errors import BackupError
+from pal.ratings.records import Record
+from pal.ratings.rows import SCHEMA, clean, rows
+from pal.ratings.vote_pairs import vote_pairs
+from pal.training.pairs import write_pair
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def write(
+    records: Sequence[Record],
+    folder: Path,
+    formats: Sequence[str] | None = None,
+    campaign: str | None = None,
+    *,
+    blind_only: bool = False,
+) -> list[Path]:
+    """Write the chosen ``FORMATS`` (all by default) into ``folder``; gives the files.
+
+    Args:
+        campaign: None for the latest.
+        blind_only: see ``ballots.count``; for the preference pairs only, the
+            other files mark corrections.
+
+    Raises:
+        DataError: an unknown format or campaign, or the folder cannot be written.
+    """
+    known = campaigns(records)
+    if campaign is not None and campaign not in known:
+        raise DataError(f"There is no campaign “{campaign}”; there are: {', '.join(known) or 'none'}.")
+    campaign = campaign or (known[-1] if known else "")
+    formats = list(FORMATS) if formats is None else formats
+    if unknown := [name for name in formats if name not in FORMATS]:
+        raise DataError(f"There is no format “{unknown[0]}”; the formats are {', '.join(FORMATS)}.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return [path for name in formats for path in FORMATS[name](records, folder, campaign, blind_only)]
+    except OSError as error:
+        raise DataError(f"{folder} cannot be written ({error.strerror}).") from None
+
+
+def push(folder: Path, repo: str, api, *, public: bool = False) -> str:
+    """Upload a data set folder, private unless ``public``; gives its address.
+
+    Args:
+        api: a ``huggingface_hub.HfApi`` with a token that may write.
+
+    Raises:
+        BackupError: the Hub did not take it.
+    """
+    try:
+        address = api.create_repo(repo, repo_type="dataset", private=not public, exist_ok=True)
+        api.upload_folder(
+            repo_id=repo, repo_type="dataset", folder_path=folder, commit_message="Votes exported by PAL"
+        )
+    except Exception as error:  # the Hub's client raises many kinds
+        raise BackupError(f"{repo} did not take the data set ({str(error)[:200]}).") from None
+    return str(address)
+
+
+def _csv(records: Sequence[Record], folder: Path, campaign: str, blind_only: bool) -> list[Path]:
+    path = folder / "votes.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(SCHEMA.names)
+        for row in rows(records, campaign):
+            table.writerow([_cell(row[name]) for name in SCHEMA.names])
+    return [path]
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, list):
+        value = " | ".join(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return harmless(value) if isinstance(value, str) else value
+
+
+def harmless(text: str) -> str:
+    """The text so that no spreadsheet takes it for a formula: an apostrophe goes
+    before it. Source: OWASP, “CSV Injection”."""
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+def _jsonl(records: Sequence[Record], folder: Path, campaign: str, blind_only: bool) -> list[Path]:
+    """Everything stored, of all campaigns, as it is stored: what ``restore --file`` reads."""
+    return [_lines(folder / "records.jsonl", (dumps(record) + "\n" for record in records))]
+
+
+def _parquet(records: Sequence[Record], folder: Path, campaign: str, blind_only: bool) -> list[Path]:
+    path = folder / "votes.parquet"
+    pq.write_table(pa.Table.from_pylist(list(rows(records, campaign)), schema=SCHEMA), path)
+    return [path]
+
+
+def _pairs(records: Sequence[Record], folder: Path, campaign: str, blind_only: bool) -> list[Path]:
+    found = vote_pairs(records, campaign, blind_only=blind_only)
+    return [_lines(folder / "pairs.jsonl", (clean(write_pair(pair)) for pair in found))]
+
+
+def _dataset(records: Sequence[Record], folder: Path, campaign: str, blind_only: bool) -> list[Path]:
+    data = folder / "dataset" / "data"
+    data.mkdir(parents=True, exist_ok=True)
+    files = [
+        *_parquet(records, data, campaign, blind_only),
+        *_pairs(records, data, campaign, blind_only),
+    ]
+    card = folder / "dataset" / "README.md"
+    card.write_text(dataset_card(records, campaign), encoding="utf-8")
+    return [card, *files]
+
+
+def _lines(path: Path, lines: Iterable[str]) -> Path:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(lines)
+    return path
+
+
+Writer = Callable[[Sequence[Record], Path, str, bool], list[Path]]
+FORMATS: dict[str, Writer] = {
+    "csv": _csv,
+    "jsonl": _jsonl,
+    "parquet": _parquet,
+    "pairs": _pairs,
+    "dataset": _dataset,
+}
