@@ -16,6 +16,7 @@ COMMANDS = {
     "tune": ("pal.evaluation.tune", "choose the selection settings on development data"),
     "evaluate": ("pal.evaluation.evaluate", "measure selections and replies on a dialogues file"),
     "evaluate-questions": ("pal.evaluation.plain_questions", "measure selections on plain questions"),
+    "ratings": ("pal.ratings.commands", "progress, statistics, exports and backup of the ratings"),
     "bench": ("pal.bench", "measure time and memory of the three-way turn"),
 }
 
