@@ -16,6 +16,22 @@ _PUNCTUATION = re.compile(r"[!\"#$%&()*+,\-./:;<=>?@\[\]\\^`{|}~_'’…]")
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[^\w\s]|_")
 
+_FUNCTION_WORDS = """
+i me my mine myself we us our ours ourselves you your yours yourself yourselves he him his himself she
+her hers herself it its itself they them their theirs themselves this that these those who whom whose
+which what am is are was were be been being do does did doing done have has had having will would shall
+should can could may might must ought not no nor never none don doesn didn isn aren wasn weren hasn haven
+hadn won wouldn couldn shouldn ain dont im ive id ill and or but if then than so because as until while
+although though of at by for with about against between into through during before after above below to
+from up down in out on off over under again once here there when where why how all any both each few more
+most other some such only same too very just also really much many lot lots quite ever yes yeah yep nope
+ok okay oh well hi hello hey please thanks thank s t m d re ve ll
+"""
+# Words of closed classes: they say nothing about a person. "not" and its kind are among them, since
+# "don't" and "do not" must weigh alike; whether a reply contradicts is the consistency model's question.
+# The last ones are what normalising leaves of contractions.
+FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
+
 
 def normalise(text: str) -> str:
     """Lower-case text without punctuation and articles, single spaces.
@@ -35,6 +51,11 @@ def plain(text: str) -> str:
 def words(text: str) -> list[str]:
     """Words and punctuation marks of the plain text, in order."""
     return _WORD.findall(plain(text))
+
+
+def content_words(text: str) -> list[str]:
+    """The normalised words without ``FUNCTION_WORDS``, in order."""
+    return [word for word in normalise(text).split() if word not in FUNCTION_WORDS]
 
 
 def unigram_f1(reply: str, gold: str) -> float:
