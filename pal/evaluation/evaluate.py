@@ -1,38 +1,45 @@
 """Select then Generate, measured on dialogues.
 
     python -m pal evaluate --data dialogues_dev.jsonl --limit 1000 --part report \\
-        --variants baseline,stage1,aligned --out results/dev
+        --untuned --without-selection --oracle --out results/dev
 
-Writes ``results.json`` (numbers with 95 % intervals, settings, hashes) and
-``replies.jsonl`` (one row per turn and variant). A run that was killed goes on
-where it stopped when the same command is given again.
+Writes ``results.json`` (numbers with 95 % intervals, settings, hashes),
+``replies.jsonl`` (one row per turn and contender) and ``progress/`` (what each
+contender did). The same folder again: a killed run goes on where it stopped,
+and more turns, contenders or metrics cost only what is new.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from pal.engines.base import SELECTING_VARIANTS
-from pal.errors import DataError
+from pal.errors import CheckpointError, DataError
+from pal.evaluation import contenders, stages
+from pal.evaluation.consistency import FOLDER, ConsistencyModel
+from pal.evaluation.contenders import GOLD_REPLIES, Contender, chosen_contenders
 from pal.evaluation.journal import Journal
 from pal.evaluation.perplexity import GoldReplyScorer
-from pal.evaluation.results import Run, summary, walked_turns, write
+from pal.evaluation.records import Record
+from pal.evaluation.relevance import EmbeddingRelevance
+from pal.evaluation.results import summary, write
 from pal.evaluation.serving import (
-    adapter_hashes,
     add_model_arguments,
     chosen_selection,
+    open_encoder,
     open_renderer,
     opened,
-    parse_variants,
     sha256,
     software,
 )
-from pal.evaluation.turns import PARTS, MeasuredDialogue, choose_turns
-from pal.evaluation.walk import Walk, WalkedTurn, WalkSettings, gold_selection
-from pal.respond import Responder
+from pal.evaluation.stages import Run
+from pal.evaluation.turns import PARTS, choose_turns
+from pal.evaluation.walk import GREEDY
 from pal.training.data import read_dialogues
 
 
@@ -45,24 +52,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", type=int, default=0, help="labelled turns to measure; 0 (default) takes all"
     )
-    parser.add_argument(
-        "--variants", default="baseline,stage1,aligned", help="comma-separated; default: all three"
-    )
+    contenders.add_arguments(parser)
     parser.add_argument(
         "--seed", type=int, default=0, help="order of the dialogues and resampling (default 0)"
     )
     parser.add_argument(
         "--part", choices=PARTS, default="all", help="tune: what “pal tune” looks at; report: the rest"
     )
-    parser.add_argument(
-        "--oracle", action="store_true", help="also reply to the gold sentence; reported apart"
-    )
     parser.add_argument("--no-generate", action="store_true", help="selections and perplexity only")
     parser.add_argument(
         "--no-perplexity", action="store_true", help="leave the perplexity of gold replies out"
     )
     parser.add_argument(
-        "--no-pure", action="store_true", help="leave out pure PAL's selections, a second pass beside the page's"
+        "--no-pure",
+        action="store_true",
+        help="leave out pure PAL's selections, a second pass beside the page's",
+    )
+    parser.add_argument(
+        "--no-consistency", action="store_true", help="leave out what the consistency model says"
+    )
+    parser.add_argument(
+        "--no-relevance", action="store_true", help="leave out relevance to the user's message"
+    )
+    parser.add_argument(
+        "--consistency", type=Path, default=FOLDER, metavar="FOLDER", help="the consistency model"
     )
     add_model_arguments(parser)
 
@@ -71,105 +84,115 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate as the arguments ask; 0 when done.
 
     Raises:
-        DataError: data, limit, variant or selection settings cannot be used.
+        DataError: data, limit, contender or selection settings cannot be used.
         CheckpointError: a model is missing.
-        EngineError: a variant failed.
+        EngineError: a contender failed.
     """
     if args.limit < 0:
         raise DataError(f"--limit is {args.limit}; it must be 0 (all) or more.")
-    variants = parse_variants(args.variants)
-    tuned = chosen_selection(args.selection)
-    choice = choose_turns(read_dialogues(args.data), args.limit, args.seed, args.part)
-    settings = WalkSettings(
-        variants,
-        tuned.used,
-        tuned.pure,
-        not args.no_generate,
-        args.oracle and not args.no_generate,
+    taking_part = chosen_contenders(args)
+    generate = not args.no_generate
+    task = Run(
+        choose_turns(read_dialogues(args.data), args.limit, args.seed, args.part),
+        chosen_selection(args.selection),
         args.seed,
-        measure_pure=not args.no_pure,
+        generate,
+        pure=not args.no_pure,
+        perplexity=not args.no_perplexity,
+        consistency=generate and not args.no_consistency,
+        relevance=generate and not args.no_relevance,
     )
-    task = Run(choice, settings, tuned, not args.no_perplexity)
-    described = {
-        "data": {"file": args.data.name, "sha256": sha256(args.data), "limit": args.limit, "part": args.part},
-        "models": {"adapters": adapter_hashes(variants, args.adapters)},
-        **describe(task),
-    }
+    model = consistency_hash(args.consistency) if task.consistency else ""
+    data = sha256(args.data)
     args.out.mkdir(parents=True, exist_ok=True)
-    journal = Journal(args.out / "progress.jsonl", described)
-    if any(f"walk {dialogue.id}" not in journal for dialogue in choice.dialogues):
-        with opened(variants, args.adapters) as responder:
-            journal.add(
-                "engine", {"name": responder.engine.name, "quantisation": responder.engine.quantisation}
-            )
-            walk_all(task, responder, journal)
-    if task.perplexity:
-        score_all(task, GoldReplyScorer.from_adapters(variants, open_renderer(), args.adapters), journal)
-    results = write(
-        task, journal, args.out, described | {"engine": journal["engine"], "software": software()}
-    )
-    journal.close()
+    records = open_records(task, taking_part, data, model, args.out / "progress")
+    work(task, records, args.consistency)
+    results = write(task, records, args.out, describe(task, args, data, model, records))
     print(summary(results))
     print(f"Written: {args.out / 'results.json'}, {args.out / 'replies.jsonl'}")
     return 0
 
 
-def describe(task: Run) -> dict[str, Any]:
+def consistency_hash(folder: Path) -> str:
+    """SHA-256 of the consistency model's adapter and calibration; asked for before hours of replies.
+
+    Raises:
+        CheckpointError: it is not there.
+    """
+    files = [folder / name for name in ("adapter_model.safetensors", "calibration.json")]
+    if not all(path.is_file() for path in files):
+        raise CheckpointError(
+            f"There is no consistency model in {folder}: train it with “python -m pal train consistency”, "
+            "or give --no-consistency."
+        )
+    return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()
+
+
+def open_records(
+    task: Run, taking_part: Sequence[Contender], data: str, model: str, folder: Path
+) -> dict[str, Record]:
+    """A record per contender and, last, one of the data's own replies.
+
+    Raises:
+        DataError: the folder holds replies made in another way.
+    """
+    common = {"data": data, "seed": task.seed}
+    records = {}
+    for one in taking_part:
+        settings = common | {"decoding": asdict(GREEDY)} | one.to_json(task.tuned)
+        records[one.name] = Record(Journal(folder / f"{one.name}.jsonl", settings), one, model)
+    records[GOLD_REPLIES] = Record(Journal(folder / f"{GOLD_REPLIES}.jsonl", common), None, model)
+    return records
+
+
+def work(task: Run, records: dict[str, Record], consistency: Path) -> None:
+    """Run every stage that is asked for and not done, each model loaded once at most."""
+    for record in records.values():
+        one = record.contender
+        if one:
+            adapters = {one.variant: one.adapter}
+            stages.walk(task, record, partial(opened, (one.variant,), adapters, prior=one.predicts))
+        if one and task.perplexity:
+            stages.score_gold_replies(
+                task,
+                record,
+                lambda adapter=one.adapter: GoldReplyScorer.from_adapter(adapter, open_renderer()),
+            )
+    load_consistency, load_encoder = cache(partial(ConsistencyModel.load, consistency)), cache(open_encoder)
+    if task.choice.labelled:
+        stages.add_cosines(task, records[GOLD_REPLIES], load_encoder)
+    for record in records.values():
+        if task.consistency:
+            stages.score_consistency(task, record, load_consistency)
+        if task.relevance:
+            stages.score_relevance(task, record, lambda: EmbeddingRelevance(load_encoder()))
+
+
+def describe(
+    task: Run, args: argparse.Namespace, data: str, model: str, records: dict[str, Record]
+) -> dict[str, Any]:
     """What determines the numbers, as plain JSON."""
-    settings = task.settings
-    selecting = [variant for variant in settings.variants if variant in SELECTING_VARIANTS]
     return {
-        "variants": list(settings.variants),
-        "seed": settings.seed,
-        "decoding": asdict(settings.decoding),
-        "selection": {
-            name: asdict(settings.selection[name]) for name in selecting if name in settings.selection
+        "data": {"file": args.data.name, "sha256": data, "limit": args.limit, "part": args.part},
+        "contenders": {
+            name: record.contender.to_json(task.tuned) | {"engine": record.engine}
+            for name, record in records.items()
+            if record.contender
         },
-        "pure_pal": {name: asdict(settings.pure[name]) for name in selecting if name in settings.pure},
+        "seed": task.seed,
+        "decoding": asdict(GREEDY),
         "cosine_threshold": task.tuned.cosine_threshold,
-        "generate": settings.generate,
-        "measure_pure": settings.measure_pure,
-        "oracle": settings.oracle,
-        "perplexity": task.perplexity,
+        "consistency_model": model or None,
+        "left_out": [
+            f"--no-{name}"
+            for name, measured in (
+                ("generate", task.generate),
+                ("pure", task.pure),
+                ("perplexity", task.perplexity),
+                ("consistency", task.consistency or not task.generate),
+                ("relevance", task.relevance or not task.generate),
+            )
+            if not measured
+        ],
+        "software": software(),
     }
-
-
-def walk_all(task: Run, responder: Responder, journal: Journal) -> None:
-    """Run every dialogue that the journal does not hold yet."""
-    from tqdm import tqdm
-
-    walk = Walk(responder, task.settings)
-    with tqdm(total=task.choice.turns, unit="turn", desc="Selections and replies") as bar:
-        for dialogue in task.choice.dialogues:
-            key = f"walk {dialogue.id}"
-            if key not in journal:
-                journal.add(key, [asdict(turn) for turn in walk.dialogue(dialogue)])
-            bar.update(len(dialogue.measured))
-
-
-def score_all(task: Run, scorer: GoldReplyScorer, journal: Journal) -> None:
-    """Score the gold replies of every dialogue that the journal does not hold yet."""
-    from tqdm import tqdm
-
-    for dialogue in tqdm(task.choice.dialogues, unit="dialogue", desc="Perplexity of gold replies"):
-        key = f"perplexity {dialogue.id}"
-        if key in journal:
-            continue
-        walked = walked_turns(journal, dialogue)
-        found: dict[str, dict[str, list[Any]]] = {}
-        for variant in task.settings.variants:
-            found[variant] = {}
-            for source, selections in _selections(dialogue, walked, variant).items():
-                found[variant][source] = [
-                    [likelihood.log_probability, likelihood.tokens]
-                    for likelihood in scorer.score(variant, dialogue, selections)
-                ]
-        journal.add(key, found)
-
-
-def _selections(dialogue: MeasuredDialogue, walked: list[WalkedTurn], variant: str) -> dict[str, list | None]:
-    if variant not in SELECTING_VARIANTS:
-        return {"plain": None}
-    predicted = [turn.answers[variant].selected for turn in walked]
-    gold = [gold_selection(turn, chosen) for turn, chosen in zip(dialogue.turns, predicted, strict=True)]
-    return {"predicted": predicted, "gold_oracle": gold}

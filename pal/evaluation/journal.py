@@ -1,4 +1,4 @@
-"""A resumable run: finished pieces of work, one JSON line each."""
+"""Finished pieces of work, one JSON line each: a stopped run goes on, and a later one adds to them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pal.errors import DataError
 
 
 class Journal:
-    """What a run has finished so far, by key.
+    """What is finished so far, by key; of a key added twice the later value counts.
 
     The first line holds the run's settings; a file of other settings is
     refused, and a last line that a kill cut short is dropped.
@@ -49,7 +49,7 @@ class Journal:
         if found != settings:
             changed = sorted(name for name in {*found, *settings} if found.get(name) != settings.get(name))
             raise DataError(
-                f"{self._path} belongs to an unfinished run with other settings ({', '.join(changed)}); "
+                f"{self._path} belongs to a run with other settings ({', '.join(changed)}); "
                 "choose another folder with --out, or delete that file."
             )
 
@@ -59,6 +59,10 @@ class Journal:
     def __getitem__(self, key: str) -> Any:
         return self._done[key]
 
+    def get(self, key: str) -> Any:
+        """The value of a finished piece, or None."""
+        return self._done.get(key)
+
     def add(self, key: str, value: Any) -> None:
         """Record a finished piece; it survives a kill from here on."""
         with self._path.open("a", encoding="utf-8") as file:
@@ -66,7 +70,3 @@ class Journal:
             file.flush()
             os.fsync(file.fileno())
         self._done[key] = value
-
-    def close(self) -> None:
-        """Remove the file: the run's results are written."""
-        self._path.unlink(missing_ok=True)

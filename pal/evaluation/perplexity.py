@@ -12,6 +12,7 @@ from pal.prompt import Renderer
 
 if TYPE_CHECKING:
     from peft import PeftModel
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True)
@@ -24,43 +25,37 @@ class Likelihood:
 
 
 class GoldReplyScorer:
-    """Scores gold replies with PEFT adapters on the dequantised base.
+    """Scores gold replies with one model on the dequantised base.
 
     Args:
-        model: a PEFT model with one adapter per variant.
+        model: the base, or a PEFT model with one adapter.
         renderer: the sequence of training and serving.
     """
 
-    def __init__(self, model: PeftModel, renderer: Renderer):
+    def __init__(self, model: PreTrainedModel | PeftModel, renderer: Renderer):
         self._model = model.eval()
         self._renderer = renderer
 
     @classmethod
-    def from_adapters(
-        cls, variants: Sequence[str], renderer: Renderer, adapters: Path | None = None
-    ) -> GoldReplyScorer:
+    def from_adapter(cls, adapter: Path | None, renderer: Renderer) -> GoldReplyScorer:
         """On the weights that are served, in float32; on a GPU when there is one.
 
-        ``adapters`` is the folder of the adapters, None the repository's.
+        ``adapter`` is a PEFT folder, None the untuned base.
 
         Raises:
-            CheckpointError: the base or an adapter is missing.
+            CheckpointError: the base is missing.
         """
         import torch
         from peft import PeftModel
 
-        from pal.checkpoints import adapter_path, load_base_model
+        from pal.checkpoints import load_base_model
 
-        folders = {variant: str(adapter_path(variant, adapters)) for variant in variants}
-        first, *others = variants
-        model = PeftModel.from_pretrained(load_base_model(), folders[first], adapter_name=first)
-        for variant in others:
-            model.load_adapter(folders[variant], adapter_name=variant)
+        model = load_base_model()
+        if adapter is not None:
+            model = PeftModel.from_pretrained(model, str(adapter))
         return cls(model.to("cuda" if torch.cuda.is_available() else "cpu"), renderer)
 
-    def score(
-        self, variant: str, dialogue: MeasuredDialogue, selections: Sequence[int | None] | None
-    ) -> list[Likelihood]:
+    def score(self, dialogue: MeasuredDialogue, selections: Sequence[int | None] | None) -> list[Likelihood]:
         """Likelihood of each gold reply, in one forward pass over the dialogue.
 
         Args:
@@ -80,7 +75,6 @@ class GoldReplyScorer:
         sequence = self._renderer.training_sequence(
             dialogue.persona.sentences, exchanges, selects=selections is not None
         )
-        self._model.set_adapter(variant)
         positions = [place - 1 for span in sequence.replies for place in range(span.start, span.end)]
         values = reply_log_probabilities(self._model, sequence.ids, positions)
         likelihoods = []

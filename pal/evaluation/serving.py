@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -14,26 +14,42 @@ from pal.engines.base import VARIANTS
 from pal.errors import DataError
 from pal.evaluation.selection_file import PURE, TunedSelection, read_selection
 from pal.prompt import Renderer
-from pal.respond import Responder
+from pal.respond import Encoder, Responder
 from pal.settings import Settings
 
 
 @contextmanager
-def opened(variants: Sequence[str], adapters: Path) -> Iterator[Responder]:
-    """A responder over the CPU engine with the embedding prior; closed afterwards.
+def opened(
+    variants: Sequence[str], adapters: Path | Mapping[str, Path | None], *, prior: bool = True
+) -> Iterator[Responder]:
+    """A responder over the CPU engine; closed afterwards.
+
+    Args:
+        adapters: the folder of the adapters, or each variant's (None: the plain base).
+        prior: with the sentence encoder.
 
     Raises:
         CheckpointError: the base, the encoder or an adapter is missing.
     """
-    from pal.checkpoints import fetch_encoder
-    from pal.encoder import MiniLMEncoder
     from pal.engines.llamacpp import LlamaCppEngine
 
     engine = LlamaCppEngine.from_adapters(adapters, tuple(variants))
     try:
-        yield Responder(engine, open_renderer(), encoder=MiniLMEncoder(fetch_encoder()))
+        yield Responder(engine, open_renderer(), encoder=open_encoder() if prior else None)
     finally:
         engine.close()
+
+
+def open_encoder() -> Encoder:
+    """The sentence encoder.
+
+    Raises:
+        CheckpointError: it cannot be got.
+    """
+    from pal.checkpoints import fetch_encoder
+    from pal.encoder import MiniLMEncoder
+
+    return MiniLMEncoder(fetch_encoder())
 
 
 def open_renderer() -> Renderer:

@@ -1,7 +1,8 @@
 """Teacher-forced turns through the engine that serves.
 
 The history is the data's own text; a variant's earlier selections in it are
-its own predictions, as in a chat, never the labels.
+its own predictions, as in a chat, never the labels. Two ablations are told
+what to select instead, in the history as well: nothing, or the gold sentence.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pal.persona import Persona
 from pal.respond import Encoder, Responder, Selected, TurnRequest
 from pal.selection import SelectionSettings
 
+PREDICTED, NOTHING, GOLD = CHOICES = ("predicted", "none", "gold")
 GREEDY = Decoding(temperature=0.0, top_p=1.0, repeat_penalty=1.0, max_tokens=40)
 
 
@@ -27,8 +29,7 @@ class Answer:
     ``probabilities``: what the choice was made from, none first; () for the
     baseline. ``model``: the model's own before the prior. ``pure_selected``
     and ``pure_probabilities``: the selection without prior, in a history of
-    such selections. ``reply`` is None where none was asked for,
-    ``oracle_reply`` is the reply to the gold sentence.
+    such selections. ``reply`` is None where none was asked for.
     """
 
     selected: int | None = None
@@ -37,7 +38,6 @@ class Answer:
     pure_selected: int | None = None
     pure_probabilities: tuple[float, ...] = ()
     reply: str | None = None
-    oracle_reply: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,15 @@ class WalkSettings:
 
     ``pure`` holds the settings of pure PAL per variant (a none bias at most),
     whose selections are a second pass unless ``measure_pure`` is off.
+    ``choice``: "predicted", or the sentence that selecting variants are told:
+    "none", or "gold" (the strongest label, none where nothing is labelled).
     """
 
     variants: tuple[str, ...]
     selection: Mapping[str, SelectionSettings] = field(default_factory=dict)
     pure: Mapping[str, SelectionSettings] = field(default_factory=dict)
     generate: bool = True
-    oracle: bool = False
+    choice: str = PREDICTED
     seed: int = 0
     decoding: Decoding = GREEDY
     measure_pure: bool = True
@@ -87,11 +89,9 @@ class OncePerTurn:
         return self._cosines
 
 
-def gold_selection(turn: GoldTurn, predicted: int | None) -> int | None:
-    """The strongest label, None for none; the prediction where nothing is labelled."""
-    if turn.labels is None:
-        return predicted
-    return turn.labels[0] if turn.labels else None
+def told_selection(turn: GoldTurn, choice: str) -> int | None:
+    """The sentence of ``choice`` "none" or "gold" on one turn."""
+    return turn.labels[0] if choice == GOLD and turn.labels else None
 
 
 class Walk:
@@ -119,21 +119,47 @@ class Walk:
         walked = []
         for place, turn in enumerate(dialogue.turns):
             measured = place in dialogue.measured
-            request = self._request(dialogue, turn, histories, self._settings.variants, dialogue.id)
-            answers = {name: Answer() for name in self._settings.variants}
-            run = self._responder.respond if measured and self._settings.generate else self._responder.select
-            for event in _results(run(request, Cancel()), dialogue, turn):
-                answers[event.variant] = _with(answers[event.variant], event)
-            if self._settings.measure_pure:
+            answer = self._predict if self._settings.choice == PREDICTED else self._told
+            answers = answer(dialogue, turn, histories, measured and self._settings.generate)
+            if self._settings.measure_pure and self._settings.choice == PREDICTED:
                 answers = self._add_pure(dialogue, turn, answers, pure_histories)
-            if measured and self._settings.oracle:
-                answers = self._add_oracle(dialogue, turn, answers, histories)
             walked.append(WalkedTurn(turn.turn, measured, self._cosines(turn, dialogue.persona), answers))
-            for name, answer in answers.items():
-                histories[name].append(replace(turn.exchange, selected=answer.selected))
+            for name, found in answers.items():
+                histories[name].append(replace(turn.exchange, selected=found.selected))
             for name in self._selecting:
                 pure_histories[name].append(replace(turn.exchange, selected=answers[name].pure_selected))
         return walked
+
+    def _predict(self, dialogue, turn: GoldTurn, histories, generate: bool) -> dict[str, Answer]:
+        """Select then Generate, as the page does."""
+        request = self._request(dialogue, turn, histories, self._settings.variants, dialogue.id)
+        run = self._responder.respond if generate else self._responder.select
+        answers = {name: Answer() for name in self._settings.variants}
+        for event in _results(run(request, Cancel()), dialogue, turn):
+            answers[event.variant] = _with(answers[event.variant], event)
+        return answers
+
+    def _told(self, dialogue, turn: GoldTurn, histories, generate: bool) -> dict[str, Answer]:
+        """Generate from the sentence that the settings tell."""
+        selected = told_selection(turn, self._settings.choice)
+        answers = {name: Answer(selected=selected) for name in self._selecting}
+        if not generate:
+            return answers
+        requests = [
+            ReplyRequest(
+                name,
+                self._responder.renderer.reply_prompt(
+                    dialogue.persona.sentences, histories[name], turn.exchange.user, selected
+                ),
+                self._settings.decoding,
+                self._settings.seed,
+                dialogue.id,
+            )
+            for name in self._selecting
+        ]
+        for event in _results(self._responder.engine.stream(requests, Cancel()), dialogue, turn):
+            answers[event.variant] = _with(answers[event.variant], event)
+        return answers
 
     def _request(
         self, dialogue, turn: GoldTurn, histories, variants: Sequence[str], session: str
@@ -166,30 +192,6 @@ class Walk:
                 pure_selected=event.selection.selected,
                 pure_probabilities=event.selection.probabilities,
             )
-        return answers
-
-    def _add_oracle(
-        self, dialogue, turn: GoldTurn, answers: dict[str, Answer], histories
-    ) -> dict[str, Answer]:
-        answers = dict(answers)
-        render = self._responder.renderer.reply_prompt
-        requests = [
-            ReplyRequest(
-                name,
-                render(
-                    dialogue.persona.sentences,
-                    histories[name],
-                    turn.exchange.user,
-                    gold_selection(turn, answers[name].selected),
-                ),
-                self._settings.decoding,
-                self._settings.seed,
-                dialogue.id,
-            )
-            for name in self._selecting
-        ]
-        for event in _results(self._responder.engine.stream(requests, Cancel()), dialogue, turn):
-            answers[event.variant] = replace(answers[event.variant], oracle_reply=event.text)
         return answers
 
 

@@ -17,9 +17,15 @@ def test_finished_pieces_survive_and_a_cut_line_is_dropped(tmp_path):
     assert "a" in again and "b" not in again
     again.add("b", 2)
     last = Journal(path, {"seed": 1})
-    assert (last["a"], last["b"]) == ([1, "ü"], 2)
-    last.close()
-    assert not path.exists()
+    assert (last["a"], last["b"], last.get("c")) == ([1, "ü"], 2, None)
+
+
+def test_a_piece_that_is_done_again_replaces_the_first(tmp_path):
+    path = tmp_path / "progress.jsonl"
+    journal = Journal(path, {})
+    journal.add("a", 1)
+    journal.add("a", 2)
+    assert Journal(path, {})["a"] == 2
 
 
 def test_other_settings_are_refused_by_name(tmp_path):

@@ -9,7 +9,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics import BLEU
 
 from pal.evaluation import metrics
-from pal.evaluation.report import distinct_statistic
+from pal.evaluation.tables import distinct_statistic
 
 REPLIES = [
     "I don't eat meat, but I love cooking for my friends.",

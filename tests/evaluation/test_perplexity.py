@@ -23,9 +23,7 @@ def model():
         num_key_value_heads=1, max_position_embeddings=1024,
     )  # fmt: skip
     lora = LoraConfig(r=2, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
-    found = get_peft_model(LlamaForCausalLM(config), lora, adapter_name="stage1")
-    found.add_adapter("baseline", lora)
-    return found.eval()
+    return get_peft_model(LlamaForCausalLM(config), lora).eval()
 
 
 DIALOGUE = MeasuredDialogue(
@@ -49,24 +47,21 @@ def test_log_probabilities_are_those_of_the_whole_sequence(model):
 
 def test_each_reply_is_scored_after_its_own_prompt(model):
     render = renderer()
-    model.set_adapter("stage1")
     history = [Exchange("Hi!", "Hello.", None)]
     prompt = render.reply_prompt(DIALOGUE.persona.sentences, history, "What do you do?", 1)
     reply = render.reply("I sail a lot.")[:-1]  # up to the end token
     values = reply_log_probabilities(
         model, prompt + reply, range(len(prompt) - 1, len(prompt) + len(reply) - 1)
     )
-    _, second = GoldReplyScorer(model, render).score("stage1", DIALOGUE, [None, 1])
+    _, second = GoldReplyScorer(model, render).score(DIALOGUE, [None, 1])
     assert second.tokens == len("I sail a lot.") + 1
     assert second.log_probability == pytest.approx(math.fsum(values), abs=1e-3)
 
 
-def test_selection_and_adapter_change_the_likelihood_and_the_baseline_has_no_persona_turn(model):
+def test_selection_and_persona_turns_change_the_likelihood(model):
     scorer = GoldReplyScorer(model, renderer())
-    first, other, plain, wrong = (
-        scorer.score(variant, DIALOGUE, selections)[1].log_probability
-        for variant, selections in (
-            ("stage1", [None, 0]), ("stage1", [None, 1]), ("baseline", None), ("stage1", None),
-        )
-    )  # fmt: skip
-    assert len({round(value, 4) for value in (first, other, plain, wrong)}) == 4
+    first, other, wrong, plain = (
+        scorer.score(DIALOGUE, selections)[1].log_probability
+        for selections in ([None, 0], [None, 1], [0, 1], None)
+    )
+    assert len({round(value, 4) for value in (first, other, wrong, plain)}) == 4

@@ -1,0 +1,255 @@
+"""The report from a tiny made-up evaluation."""
+
+import argparse
+import json
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from pal.errors import DataError
+from pal.evaluation import report
+from pal.evaluation.bootstrap import Estimate
+from pal.evaluation.report_data import Evaluation
+from pal.evaluation.report_tables import Metric, prose, telling_pairs, title
+from pal.evaluation.serving import sha256
+
+
+def number(value, spread=0.1):
+    return {"value": value, "low": value - spread, "high": value + spread}
+
+
+def replies(c_score):
+    shares = {"entails": 0.4, "contradicts": 0.05, "parrots_any": 0.1, "relevance": 0.3, "distinct_1": 0.2}
+    return {"c_score": number(c_score), **{name: number(value) for name, value in shares.items()}}
+
+
+def selection(accuracy):
+    return {name: number(accuracy) for name in ("hit_at_1", "auc", "accuracy", "f1")}
+
+
+RESULTS = {
+    "settings": {
+        "data": {"file": "dialogues_dev.jsonl", "sha256": "x", "limit": 50, "part": "report"},
+        "contenders": {
+            name: {"variant": name.split("-")[0], "engine": {"name": "llama.cpp", "quantisation": "Q4_1"}}
+            for name in ("baseline", "aligned", "aligned-none")
+        },
+        "win_rate_margin": 0.1,
+        "left_out": ["--no-pure"],
+    },
+    "counts": {"dialogues": 7, "turns": 50, "labelled_turns": 50, "persona_turns": 30, "none_turns": 20},
+    "contenders": {
+        "baseline": {"replies": replies(0.123)},
+        "aligned": {"selection": selection(0.5), "replies": replies(0.456)},
+        "aligned-none": {"replies": replies(0.2)},
+        "gold": {"replies": replies(0.55)},
+    },
+    "selection_baselines": {name: selection(0.4) for name in ("always_none", "idf_overlap", "minilm_cosine")},
+    "differences": {
+        "aligned - baseline": {"replies": {"c_score": number(0.333), "entails": number(0.01)}},
+        "aligned-none - aligned": {"replies": {"c_score": number(-0.256)}},
+        "gold - aligned": {"replies": {"c_score": number(0.094)}},
+    },
+    "win_rates": {"aligned - baseline": {"win_rate": number(0.6), "tie": number(0.3), "win": number(0.45)}},
+}
+README = "# PAL\n\n## Results\n\n<!-- results:begin -->\nold 0.999\n<!-- results:end -->\n\n## After\n"
+
+
+def write(folder, results, rows=()):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.json").write_text(json.dumps(results))
+    (folder / "replies.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A repository with an evaluation in it."""
+    (tmp_path / "README.md").write_text(README)
+    write(tmp_path / "results" / "dev", RESULTS)
+    return tmp_path
+
+
+def run(place, *options):
+    parser = argparse.ArgumentParser()
+    report.add_arguments(parser)
+    files = ["--out", str(place / "assets" / "results"), "--readme", str(place / "README.md")]
+    assert report.run(parser.parse_args(["--replies", str(place / "results" / "dev"), *files, *options])) == 0
+    return (place / "README.md").read_text(), (place / "assets" / "results" / "README.md").read_text()
+
+
+def test_the_readme_gets_the_numbers_between_its_markers_and_nothing_else_changes(place):
+    readme, _ = run(place)
+    assert readme.startswith("# PAL\n\n## Results\n\n<!-- results:begin -->\n")
+    assert readme.endswith("<!-- results:end -->\n\n## After\n")
+    assert "0.999" not in readme
+    assert "| Aligned | 0.456 (0.356 to 0.556) | 40.0 % (30.0 to 50.0) |" in readme
+    assert "| gold replies | 0.550" in readme
+    assert "| MiniLM cosine (untrained) | 0.400" in readme
+    assert "50 turns of 7 dialogues of `dialogues_dev.jsonl`" in readme and "llama.cpp Q4_1" in readme
+    assert "(assets/results/README.md)" in readme and "](assets/results/replies.svg)" in readme
+    again, _ = run(place)
+    assert again == readme
+
+
+def test_the_whole_report_has_differences_win_rates_and_the_command(place):
+    _, whole = run(place)
+    assert "| Aligned − Baseline | **+0.333 (+0.233 to +0.433)** | +1.0 % (-9.0 to +11.0) |" in whole
+    assert "| Aligned, no selection − Aligned | **-0.256 (-0.356 to -0.156)** | – |" in whole
+    assert "60.0 % (50.0 to 70.0); ties 30%" in whole
+    assert "40.0 % (30.0 to 50.0); ties 30%" in whole  # the other way round
+    command = (
+        "python -m pal evaluate --data dialogues_dev.jsonl --part report --limit 50 "
+        "--variants baseline,aligned --without-selection --no-pure --out results/dev\n"
+    )
+    assert command in re.sub(r" \\\n\s+", " ", whole)
+
+
+def test_plots_are_small_readable_and_the_same_for_the_same_numbers(place):
+    _, whole = run(place)
+    plots = sorted((place / "assets" / "results").glob("*.svg"))
+    assert [plot.name for plot in plots] == ["replies.svg", "selection.svg", "win_rates.svg"]
+    first = [plot.read_bytes() for plot in plots]
+    assert all(len(content) < 60_000 for content in first)
+    texts = "".join(ElementTree.fromstring(first[0]).itertext())
+    assert "Aligned, no selection" in texts and "C.score" in texts
+    assert all(f"]({plot.name})" in whole for plot in plots)
+    run(place)
+    assert [plot.read_bytes() for plot in plots] == first
+
+
+def test_what_other_commands_and_people_wrote_is_included_and_what_is_missing_left_out(place):
+    _, whole = run(place)
+    assert not any(
+        word in whole
+        for word in ("Plain questions", "Time and memory", "Sample replies", "relevance measure")
+    )
+    out = place / "assets" / "results"
+    found = {"accuracy": number(0.8), "hit_at_1": number(0.9), "auc": None}
+    questions = {"counts": {"questions": 9, "answerable": 6}, "selectors": {"prior alone": found}}
+    (out / "plain_questions.json").write_text(json.dumps(questions))
+    measures = {"cosine": {"accuracy": number(0.85), "auc": number(0.82)}}
+    relevance = {
+        "pairs": 300, "data": {"file": "d.jsonl", "part": "report"}, "measures": measures,
+        "margin": {"value": 0.1, "decided": 0.7, "right": 0.91},
+    }  # fmt: skip
+    (out / "relevance.json").write_text(json.dumps(relevance))
+    (out / "notes.md").write_text("## Negative results\n\nTried in vain.\n")
+    readme, whole = run(place)
+    assert "| prior alone | 0.800 (0.700 to 0.900) | 0.900 (0.800 to 1.000) | – |" in readme
+    assert "9 messages of our own" in readme and "; 3 have no answer" in readme
+    assert "Tried in vain." in whole and "Tried in vain." not in readme
+    assert "| cosine | 0.850" in whole and "(70% of the pairs), it is right in 91%" in whole
+
+
+def test_an_evaluation_of_more_turns_gives_the_selection(place):
+    more = {
+        **RESULTS,
+        "counts": {**RESULTS["counts"], "turns": 1000},
+        "contenders": {"aligned": {"selection": selection(0.7)}},
+    }
+    readme, _ = run(place, "--selection", str(write(place / "results" / "more", more)))
+    assert "1,000 turns of 7" in readme and "| Aligned | 0.700" in readme and "| Aligned | 0.456" in readme
+    names = {path.name for path in (place / "assets" / "results").glob("*.json")}
+    assert names == {"dev.json", "dev-selection.json"}
+
+
+@pytest.fixture
+def samples(place, monkeypatch):
+    """Our own dialogues, and an evaluation of them."""
+    own = place / "sample_dialogues.jsonl"
+    own.write_text(
+        "".join(json.dumps({"id": name}) + "\n" for name in ("one", "two", "three", "four", "five"))
+    )
+    monkeypatch.setattr(report, "SAMPLES", own)
+    settings = {
+        **RESULTS["settings"],
+        "data": {"file": own.name, "sha256": sha256(own), "limit": 0, "part": "all"},
+    }
+    rows = [
+        {
+            "dialogue": name, "contender": contender, "persona": ["I sail.", "I cook."], "user": f"{name}?",
+            "selected": 1, "reply": "I *cook* | <b>soup</b>", "verdicts": [-1, 1],
+        }
+        for name in ("one", "two", "three", "four", "five")
+        for contender in ("aligned", "gold")
+    ]  # fmt: skip
+    return write(place / "results" / "samples", {**RESULTS, "settings": settings}, rows)
+
+
+def test_all_samples_are_in_the_report_and_a_seeded_draw_in_the_readme(place, samples):
+    readme, whole = run(place, "--samples", str(samples))
+    asked = re.compile(r"^> (\w+)\?$", re.M)
+    assert asked.findall(whole) == ["one", "two", "three", "four", "five"]
+    assert len(asked.findall(readme)) == 3 and "drawn with seed 0" in readme
+    assert r"| Aligned | [2] | I \*cook\* \| &lt;b&gt;soup&lt;/b&gt; | −1 +2 |" in whole
+
+
+def test_samples_of_other_data_are_refused_before_anything_is_written(place, samples):
+    write(samples, RESULTS)
+    with pytest.raises(DataError, match="only replies to sample_dialogues.jsonl"):
+        run(place, "--samples", str(samples))
+    assert not (place / "assets").exists() and (place / "README.md").read_text() == README
+
+
+def test_no_text_of_the_data_is_written(place):
+    row = {
+        "dialogue": "d",
+        "contender": "aligned",
+        "persona": ["secret persona"],
+        "user": "secret",
+        "reply": "secret",
+    }
+    write(place / "results" / "dev", RESULTS, [row])
+    run(place)
+    written = [*(place / "assets" / "results").iterdir(), place / "README.md"]
+    assert not any("secret" in path.read_text() for path in written)
+
+
+@pytest.mark.parametrize("text", ["# PAL\n", README + README, README.replace("begin", "stop")])
+def test_a_readme_without_its_markers_is_refused(place, text):
+    (place / "README.md").write_text(text)
+    with pytest.raises(DataError, match="results:begin"):
+        run(place)
+    assert (place / "README.md").read_text() == text and not (place / "assets").exists()
+
+
+def test_a_missing_evaluation_names_its_command(place):
+    with pytest.raises(DataError, match="run “python -m pal evaluate --out .*nowhere” first"):
+        run(place, "--samples", str(place / "nowhere"))
+
+
+def test_results_of_an_older_version_are_refused(place):
+    write(place / "results" / "dev", {"variants": {}})
+    with pytest.raises(DataError, match="settings, counts, contenders.* is missing"):
+        run(place)
+
+
+def test_a_difference_is_known_both_ways_round():
+    found = Evaluation(RESULTS)
+    forward = found.difference("aligned", "baseline", "replies", "c_score")
+    assert forward == Estimate(0.333, 0.333 - 0.1, 0.333 + 0.1)
+    back = found.difference("baseline", "aligned", "replies", "c_score")
+    assert (back.value, back.low, back.high) == (-forward.value, -forward.high, -forward.low)
+    assert found.difference("gold", "baseline", "replies", "c_score") is None
+    assert found.win("baseline", "aligned", "win_rate").value == pytest.approx(0.4)
+    assert found.win("baseline", "aligned", "tie").value == 0.3
+
+
+def test_pairs_that_answer_a_question():
+    names = ["baseline", "stage1", "aligned", "untuned", "dpo", "stage1-none", "aligned-oracle", "gold"]
+    assert telling_pairs(names) == [
+        ("aligned", "stage1"), ("stage1", "baseline"), ("aligned", "baseline"), ("untuned", "baseline"),
+        ("dpo", "baseline"), ("stage1-none", "stage1"), ("aligned-oracle", "aligned"), ("gold", "aligned"),
+    ]  # fmt: skip
+    assert telling_pairs(["aligned-none"]) == []
+
+
+def test_titles_and_cells():
+    assert title("stage1-oracle") == "Stage 1, gold sentence"
+    assert title("dpo_from_baseline") == "dpo from baseline"
+    assert Metric("", "", "", 1, 100).show(Estimate(0.123, 0.1, 0.2)) == "12.3 % (10.0 to 20.0)"
+    assert Metric("", "", "").show(None) == "–"
+    assert Metric("", "", "", 2).show(Estimate(0.5, float("nan"), float("nan"))) == "0.50"
+    assert prose("a\nb  [c]") == r"a b \[c\]"
