@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CHROMIUM := $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+POSTGRESQL := $(shell command -v initdb || ls /usr/lib/postgresql/*/bin/initdb 2>/dev/null)
 
 .PHONY: app test lint clean
 
@@ -10,7 +11,7 @@ app: $(VENV)/.requirements
 	$(BIN)/python -m pal fetch
 	$(BIN)/python app.py
 
-test: $(VENV)/.requirements-dev chromium
+test: $(VENV)/.requirements-dev chromium postgresql
 	$(BIN)/python -m pal fetch
 	$(BIN)/python -m pytest -q
 
@@ -36,6 +37,15 @@ ifeq ($(CHROMIUM),)
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y chromium >/dev/null; \
 	else echo "No chromium found: the browser tests will be skipped. Install chromium to run them."; fi
+endif
+
+# So do the tests of ratings on PostgreSQL, which start a server of their own.
+.PHONY: postgresql
+postgresql:
+ifeq ($(POSTGRESQL),)
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y postgresql >/dev/null; \
+	else echo "No PostgreSQL found: its tests will be skipped. Install postgresql to run them."; fi
 endif
 
 clean:

@@ -1,5 +1,7 @@
 """Stores on both databases: every test with ``url`` runs on SQLite and PostgreSQL."""
 
+import os
+
 import pytest
 
 from tests.ratings import postgres
@@ -10,6 +12,8 @@ def postgres_socket():
     """Folder of a real PostgreSQL server's socket."""
     programs = postgres.binaries()
     if programs is None:
+        if os.environ.get("PAL_REQUIRE_POSTGRESQL"):
+            pytest.fail("no PostgreSQL server installed, and PAL_REQUIRE_POSTGRESQL is set")
         pytest.skip("no PostgreSQL server installed (Debian: postgresql)")
     with postgres.server(programs) as socket:
         yield socket
