@@ -72,10 +72,13 @@ class Evaluation:
         return self._pair("differences", later, earlier, pick, lambda one: _map(one, lambda value: -value))
 
     def win(self, first: str, second: str, share: str) -> Estimate | None:
-        """The "win_rate" of ``first`` against ``second``, or the share of "tie"."""
+        """Share of turns of ``first`` against ``second``: "win_rate", "win", "tie" or "loss"."""
+        swapped = f"{first} - {second}" not in self.results["win_rates"]
+        if swapped:
+            share = {"win": "loss", "loss": "win"}.get(share, share)
 
         def turned(one: Estimate) -> Estimate:
-            return one if share == "tie" else _map(one, lambda value: 1 - value)
+            return _map(one, lambda value: 1 - value) if share == "win_rate" else one
 
         return self._pair("win_rates", first, second, lambda pair: estimate(pair.get(share)), turned)
 

@@ -51,45 +51,40 @@ def panels(evaluation: Evaluation, names: Sequence[str], metrics: Sequence[Metri
 
 
 def win_matrix(evaluation: Evaluation, names: Sequence[str], path: Path) -> bool:
-    """Win rate of each row against each column, as a coloured matrix.
+    """Win rate of each contender (row) against every one before it (column), as coloured cells.
 
     Returns:
         False, and writes nothing, where no win rate is known.
     """
-    known = [
-        name
-        for name in names
-        if any(evaluation.win(name, other, "win_rate") for other in names if other != name)
-    ]
-    if not known:
+    rates = {
+        (row, column): rate.value
+        for row, first in enumerate(names)
+        for column, second in enumerate(names[:row])
+        if (rate := evaluation.win(first, second, "win_rate"))
+    }
+    if not rates:
         return False
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    size = len(known)
-    rates = [[math.nan] * size for _ in known]
-    for row, first in enumerate(known):
-        for column, second in enumerate(known):
-            one = evaluation.win(first, second, "win_rate") if first != second else None
-            rates[row][column] = one.value if one else math.nan
+    last = len(names) - 1
     with rc_context(_STYLE):
-        figure = Figure(figsize=(2.2 + 0.62 * size, 1.5 + 0.34 * size), layout="constrained")
+        figure = Figure(figsize=(2.4 + 0.6 * last, 1.6 + 0.32 * last), layout="constrained")
         axis = figure.subplots()
+        cells = [[rates.get((row, column), math.nan) for column in range(last)] for row in range(1, last + 1)]
         # A patch per cell, not an embedded bitmap: that keeps the SVG text.
-        axis.pcolormesh(rates, cmap="RdBu", vmin=0, vmax=1, alpha=0.8, edgecolor="white")
-        for row in range(size):
-            for column in range(size):
-                if not math.isnan(rates[row][column]):
-                    axis.text(column + 0.5, row + 0.5, f"{rates[row][column]:.0%}", ha="center", va="center")
-        labels = [title(name) for name in known]
-        places = [place + 0.5 for place in range(size)]
-        axis.set_yticks(places, labels)
-        axis.set_xticks(places, labels, rotation=35, ha="left", rotation_mode="anchor")
-        axis.xaxis.tick_top()
+        axis.pcolormesh(cells, cmap="RdBu", vmin=0, vmax=1, alpha=0.8, edgecolor="white")
+        for (row, column), rate in rates.items():
+            axis.text(column + 0.5, row - 0.5, f"{rate:.0%}", ha="center", va="center")
+        places = [place + 0.5 for place in range(last)]
+        axis.set_yticks(places, [title(name) for name in names[1:]])
+        axis.set_xticks(
+            places, [title(name) for name in names[:-1]], rotation=35, ha="right", rotation_mode="anchor"
+        )
         axis.invert_yaxis()
         axis.tick_params(length=0)
         axis.spines[:].set_visible(False)
-        axis.set_xlabel("win rate of the row against the column (wins + ties / 2)")
+        axis.set_title("win rate of the row against the column (wins + ties / 2)", fontsize=9)
         _save(figure, path)
     return True
 

@@ -35,14 +35,15 @@ class Metric:
     scale: int = 1
 
     def show(self, one: Estimate | None, *, signed: bool = False) -> str:
-        """``value (low–high)``; a dash where it is not measured."""
+        """``value (low to high)``; a dash where it is not measured. Signed
+        percent are differences, in percentage points."""
         if one is None:
             return "–"
         sign = "+" if signed else ""
         value, low, high = (
             f"{number * self.scale:{sign}.{self.digits}f}" for number in (one.value, one.low, one.high)
         )
-        unit = " %" if self.scale == 100 else ""
+        unit = "" if self.scale == 1 else " pp" if signed else " %"
         return f"{value}{unit}" if math.isnan(one.low) else f"{value}{unit} ({low} to {high})"
 
 
@@ -151,27 +152,18 @@ def difference_table(evaluation: Evaluation, names: Sequence[str], metrics: Sequ
 
 
 def win_table(evaluation: Evaluation, names: Sequence[str]) -> str:
-    """Win rate of each row against each column, with the share of ties below."""
-    rate = Metric("", "", "", 1, 100)
-
-    def cell(first: str, second: str) -> str:
-        if first == second:
-            return ""
-        ties = evaluation.win(first, second, "tie")
-        shown = rate.show(evaluation.win(first, second, "win_rate"))
-        return f"{shown}; ties {ties.value:.0%}" if ties else shown
-
-    known = [
-        name
-        for name in names
-        if any(evaluation.win(name, other, "win_rate") for other in names if other != name)
+    """Who wins how often, over the telling pairs."""
+    percent = Metric("", "", "", 1, 100)
+    shares = {"win_rate": "win rate", "win": "wins", "tie": "ties", "loss": "losses"}
+    rows = [
+        [
+            f"{title(first)} against {title(second)}",
+            *(percent.show(evaluation.win(first, second, share)) for share in shares),
+        ]
+        for first, second in telling_pairs(names)
+        if evaluation.win(first, second, "win_rate")
     ]
-    if not known:
-        return ""
-    return table(
-        ["wins against", *map(title, known)],
-        [[title(first), *(cell(first, second) for second in known)] for first in known],
-    )
+    return table(["", *shares.values()], rows) if rows else ""
 
 
 def sample_table(sample: Sample) -> str:

@@ -20,11 +20,13 @@ GOLD = """\
 Perplexity is that of the gold replies, after the contender's own selections. Distinct-n is comparable at
 this number of replies only; its intervals are jackknife intervals over dialogues."""
 
-DIFFERENCES = "On the same resamples of dialogues; bold where the interval leaves out 0."
+DIFFERENCES = (
+    "On the same resamples of dialogues, pp: percentage points; bold where the interval leaves out 0."
+)
 
 WINS = """\
 On every turn the reply with the higher C-score wins; on equal C-scores the more relevant one, if by more
-than {margin:g}; else it is a tie. Shown: wins + ties / 2."""
+than {margin:g}; else it is a tie. The win rate is wins + ties / 2."""
 
 SELECTION_TIES = "Ties count as their share, so “always none” has chance hit@1."
 

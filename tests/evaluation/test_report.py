@@ -51,7 +51,14 @@ RESULTS = {
         "aligned-none - aligned": {"replies": {"c_score": number(-0.256)}},
         "gold - aligned": {"replies": {"c_score": number(0.094)}},
     },
-    "win_rates": {"aligned - baseline": {"win_rate": number(0.6), "tie": number(0.3), "win": number(0.45)}},
+    "win_rates": {
+        "aligned - baseline": {
+            "win_rate": number(0.6),
+            "win": number(0.45),
+            "tie": number(0.3),
+            "loss": number(0.25),
+        },
+    },  # fmt: skip
 }
 README = "# PAL\n\n## Results\n\n<!-- results:begin -->\nold 0.999\n<!-- results:end -->\n\n## After\n"
 
@@ -95,10 +102,9 @@ def test_the_readme_gets_the_numbers_between_its_markers_and_nothing_else_change
 
 def test_the_whole_report_has_differences_win_rates_and_the_command(place):
     _, whole = run(place)
-    assert "| Aligned − Baseline | **+0.333 (+0.233 to +0.433)** | +1.0 % (-9.0 to +11.0) |" in whole
+    assert "| Aligned − Baseline | **+0.333 (+0.233 to +0.433)** | +1.0 pp (-9.0 to +11.0) |" in whole
     assert "| Aligned, no selection − Aligned | **-0.256 (-0.356 to -0.156)** | – |" in whole
-    assert "60.0 % (50.0 to 70.0); ties 30%" in whole
-    assert "40.0 % (30.0 to 50.0); ties 30%" in whole  # the other way round
+    assert "| Aligned against Baseline | 60.0 % (50.0 to 70.0) | 45.0 % (35.0 to 55.0) | 30.0 %" in whole
     command = (
         "python -m pal evaluate --data dialogues_dev.jsonl --part report --limit 50 "
         "--variants baseline,aligned --without-selection --no-pure --out results/dev\n"
@@ -235,6 +241,8 @@ def test_a_difference_is_known_both_ways_round():
     assert found.difference("gold", "baseline", "replies", "c_score") is None
     assert found.win("baseline", "aligned", "win_rate").value == pytest.approx(0.4)
     assert found.win("baseline", "aligned", "tie").value == 0.3
+    assert found.win("baseline", "aligned", "win").value == 0.25
+    assert found.win("gold", "aligned", "win") is None
 
 
 def test_pairs_that_answer_a_question():
