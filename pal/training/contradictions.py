@@ -5,8 +5,10 @@ its own persona sentence contradicts that sentence negated or with another
 number, and, for attributes of which a person has one (a job, a home, a
 favourite food), another persona's sentence of the same attribute. The same
 sentence said of a relative is neutral, and so is every changed sentence beside
-an unrelated reply: without those a model learns that a sentence with "not" in
-it is contradicted by anything.
+an unrelated reply. Sentence and reply negated together still entail: without
+those two a model learns that a sentence with "not" in it is contradicted by
+anything. A reply that shares one word of several with a sentence is neutral as
+a rule, which keeps shared words from meaning entailment.
 """
 
 from __future__ import annotations
@@ -75,6 +77,17 @@ def negated(premise: str, chance: random.Random) -> str | None:
     return None
 
 
+def both_negated(premise: str, reply: str, chance: random.Random) -> Pair | None:
+    """Sentence and reply turned into their opposites by the same rule; None when none fits both."""
+    if _ALREADY_NEGATIVE.search(premise) or _ALREADY_NEGATIVE.search(reply):
+        return None
+    for pattern, others in _NEGATIONS:
+        if re.search(pattern, premise) and re.search(pattern, reply):
+            first, second = chance.choice(others), chance.choice(others)
+            return re.sub(pattern, first, premise, count=1), re.sub(pattern, second, reply, count=1)
+    return None
+
+
 def renumbered(premise: str, reply: str, chance: random.Random) -> str | None:
     """The sentence with another number; None unless both texts give the same one."""
     shared = [
@@ -122,8 +135,8 @@ def mine(entailed: Sequence[Pair], count: int, seed: int) -> dict[str, list[Pair
     """Up to ``count`` pairs of each kind (``value``: as many as there are), lower-case.
 
     Pairs of (persona sentence, reply). ``negation``, ``number``, ``value`` are
-    contradictions, ``relative`` and ``unrelated`` (one for each edited
-    sentence) are neutral. ``entailed``: pairs whose reply entails the sentence.
+    contradictions, ``relative``, ``overlap`` and ``unrelated`` (one for each
+    edited sentence) are neutral, ``both negated`` entails. ``entailed``: pairs whose reply entails the sentence.
     """
     chance = random.Random(f"mine:{seed}")
     pairs = [(premise.lower(), reply.lower()) for premise, reply in entailed]
@@ -143,6 +156,26 @@ def mine(entailed: Sequence[Pair], count: int, seed: int) -> dict[str, list[Pair
         found[kind] = made if kind == "value" else made[:count]
     changed = [premise for kind in ("negation", "number") for premise, _ in found[kind]]
     found["unrelated"] = [(premise, _unrelated(premise, pairs, chance)) for premise in changed]
+    both = (both_negated(premise, reply, chance) for premise, reply in pairs)
+    found["both negated"] = [pair for pair in both if pair][:count]
+    found["overlap"] = _overlapping(pairs, count, chance)
+    return found
+
+
+def _overlapping(pairs: Sequence[Pair], count: int, chance: random.Random) -> list[Pair]:
+    """Sentences beside replies to other sentences with which they share one of at least three content words."""
+    by_word: dict[str, list[Pair]] = {}
+    for premise, reply in pairs:
+        for word in content_words(reply):
+            by_word.setdefault(word, []).append((premise, reply))
+    found = []
+    for premise in dict.fromkeys(premise for premise, _ in pairs):
+        own = content_words(premise)
+        if len(own) < 3 or len(found) >= count:
+            continue
+        source, reply = chance.choice(by_word.get(chance.choice(sorted(own)), pairs))
+        if len(own & content_words(reply)) == 1 and len(own & content_words(source)) <= 1:
+            found.append((premise, reply))
     return found
 
 

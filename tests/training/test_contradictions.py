@@ -4,7 +4,15 @@ import random
 
 import pytest
 
-from pal.training.contradictions import attribute, content_words, mine, negated, of_relative, renumbered
+from pal.training.contradictions import (
+    attribute,
+    both_negated,
+    content_words,
+    mine,
+    negated,
+    of_relative,
+    renumbered,
+)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +65,25 @@ def test_another_value_shares_no_word_with_the_reply():
     assert values
     for premise, reply in values:
         assert attribute(premise) == attribute(reply) and not content_words(premise) & content_words(reply)
+
+
+def test_sentence_and_reply_are_negated_by_the_same_rule():
+    premise, reply = both_negated("i love rain.", "yes, i really love the rain", random.Random(3))
+    assert "love" not in premise + reply and premise.endswith("rain.") and reply.startswith("yes, i ")
+    assert both_negated("i love rain.", "rain is great", random.Random(3)) is None
+    assert both_negated("i love rain.", "i do not love rain", random.Random(3)) is None
+
+
+def test_overlapping_pairs_share_one_word():
+    entailed = [
+        ("my purple boat leaks badly.", "my purple boat leaks badly again"),
+        ("we sold grandma's old boat.", "the old boat of grandma is sold"),
+        ("i paint purple doors daily.", "every day i paint doors purple"),
+    ]
+    found = {pair for seed in range(20) for pair in mine(entailed, 10, seed)["overlap"]}
+    assert ("my purple boat leaks badly.", "every day i paint doors purple") in found
+    for premise, reply in found:
+        assert len(content_words(premise) & content_words(reply)) == 1
 
 
 def test_mining_is_seeded_and_bounded():
