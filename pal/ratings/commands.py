@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "scrub", help="take deleted people's lines out of the mirror; stop the app first"
     )
     scrub.add_argument("--repo", help="the mirror (default: PAL_BACKUP_REPO)")
+    tasks.add_parser("salt", help="print the store's own salt: the PAL_SALT to set for a backup later")
     simulate = tasks.add_parser("simulate", help="the loop: simulated votes, pairs, alignment, margins")
     simulate.add_argument("--out", type=Path, required=True, help="a new folder for all of it")
     simulate.add_argument("--items", type=int, default=24, help="items each annotator rates (default: 24)")
@@ -73,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
         "restore": _restore,
         "delete": _delete,
         "scrub": _scrub,
+        "salt": _salt,
         "simulate": _simulate,
     }[args.task](args, settings)
 
@@ -171,6 +173,12 @@ def _scrub(args: argparse.Namespace, settings: Settings) -> int:
     from pal.ratings.restore import scrub
 
     print(f"{scrub(*_mirror(args, settings))} files of the mirror written anew.")
+    return 0
+
+
+def _salt(args: argparse.Namespace, settings: Settings) -> int:
+    with _opened(settings) as store:
+        print(store.salt)
     return 0
 
 

@@ -26,7 +26,7 @@ def sqlite_url(folder: Path) -> str:
         StoreError: the folder cannot be made.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{folder} cannot hold the ratings ({error.strerror}): set PAL_DATA.") from None
     return f"sqlite:///{folder / FILE_NAME}"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
 from pal.engines.base import VARIANTS, Decoding
+from pal.errors import PalError
 from pal.ratings import membership, personal, queries, voting
+from pal.ratings.answers import Progress, Receipt, Task
 from pal.ratings.backup import Backup, open_backup
 from pal.ratings.blind import BlindTurn, Revealed, blind, revealed
 from pal.ratings.errors import InvalidVote
@@ -25,39 +26,6 @@ from pal.ratings.showing import assigned_turn, show_turn
 from pal.ratings.store import RatingStore, all_records, insert, open_store
 from pal.respond import TurnRequest
 from pal.settings import Settings
-
-
-@dataclass(frozen=True)
-class Task:
-    """What to rate next. ``turn`` is None when the item has no replies yet."""
-
-    item: Item
-    turn: BlindTurn | None
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """The vote is committed. The same submission gives the same receipt.
-    ``rating``: id; ``replaced``: id of the rating it supersedes, or None."""
-
-    turn_id: str
-    rating: str
-    submission: str
-    submitted_at: datetime
-    replaced: str | None
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Of one annotator's queue; own chats do not count. Ends at done == total."""
-
-    done: int
-    total: int
-
-    @property
-    def percent(self) -> int:
-        """0 to 100, rounded down; 100 only when everything is done."""
-        return 100 if self.total == 0 else 100 * self.done // self.total
 
 
 class RatingDesk:
@@ -266,8 +234,13 @@ def open_desk(settings: Settings, campaign: str) -> RatingDesk:
     Raises:
         DataError: the items file cannot be used.
         StoreError: the store cannot be opened.
+        BackupError: the store is empty and its mirror cannot be read.
     """
     items = read_items(settings.rating_items)
     store = open_store(settings)
-    queue = Queue(items, campaign, QueueSettings(overlap=settings.rating_overlap))
-    return RatingDesk(store, queue, open_backup(store, settings))
+    try:
+        backup = open_backup(store, settings)
+    except PalError:
+        store.close()
+        raise
+    return RatingDesk(store, Queue(items, campaign, QueueSettings(overlap=settings.rating_overlap)), backup)

@@ -45,24 +45,8 @@ class RatingStore:
     def __init__(self, url: str, salt: str = "", patience: float = 10.0):
         self.database = Database(url, patience)
         ensure_schema(self.database)
-        self._salt = self._agreed_salt(salt)
-
-    def _agreed_salt(self, given: str) -> str:
-        meta = schema.meta
-        with self.database.write() as connection:
-            kept = dict(connection.execute(select(meta.c.key, meta.c.value)).all())
-            salt = given or kept.get("salt", "")
-            if not salt and "salt_check" not in kept:
-                salt = secrets.token_hex(16)
-                connection.execute(meta.insert().values(key="salt", value=salt))
-            check = pseudonym(salt, "check", "")
-            if kept.setdefault("salt_check", check) != check:
-                raise StoreError(
-                    "The ratings were made with another PAL_SALT; set that one, or annotators cannot go on."
-                )
-            if not connection.scalar(select(meta.c.key).where(meta.c.key == "salt_check")):
-                connection.execute(meta.insert().values(key="salt_check", value=check))
-        return salt
+        with self.write() as connection:
+            self.salt = _agreed_salt(connection, salt)
 
     def write(self) -> AbstractContextManager[Connection]:
         """See ``Database.write``."""
@@ -74,15 +58,32 @@ class RatingStore:
 
     def annotator(self, code: str) -> str:
         """The salted hash of an annotator id."""
-        return pseudonym(self._salt, "annotator", code)
+        return pseudonym(self.salt, "annotator", code)
 
     def origin(self, address: str) -> str:
         """The salted hash of a login or address."""
-        return pseudonym(self._salt, "origin", address)
+        return pseudonym(self.salt, "origin", address)
 
     def close(self) -> None:
         """Close the database's connections."""
         self.database.close()
+
+
+def _agreed_salt(connection: Connection, given: str) -> str:
+    """The given salt, or the store's own; always the one its hashes were made with."""
+    meta = schema.meta
+    kept = dict(connection.execute(select(meta.c.key, meta.c.value)).all())
+    salt = given or kept.get("salt") or ("" if "salt_check" in kept else secrets.token_hex(16))
+    check = pseudonym(salt, "check", "")
+    if kept.get("salt_check", check) != check:
+        raise StoreError(
+            "The ratings were made with another salt, so annotators could not go on: set PAL_SALT to it "
+            "(`python -m pal ratings salt` without PAL_SALT prints a salt that the store keeps itself)."
+        )
+    for key, value in {"salt_check": check, **({} if given else {"salt": salt})}.items():
+        if key not in kept:
+            connection.execute(meta.insert().values(key=key, value=value))
+    return salt
 
 
 def open_store(settings: Settings) -> RatingStore:

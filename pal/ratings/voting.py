@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -107,6 +108,8 @@ def checked_ranks(vote: Vote, columns: int) -> tuple[int, ...]:
         return ()
     if vote.all_bad:
         return (1,) * columns
+    if not isinstance(vote.ranks, Sequence):
+        raise InvalidVote("The ranks are no list.")
     ranks = tuple(vote.ranks)
     if len(ranks) != columns:
         raise InvalidVote(f"Rank all {columns} replies, or skip; {len(ranks)} ranks came.")
@@ -125,7 +128,10 @@ def checked_flags(vote: Vote, columns: int) -> tuple[tuple[str, ...], ...]:
     """
     if vote.skip:
         return ()
-    flags = tuple(tuple(sorted(set(column))) for column in vote.flags) or ((),) * columns
+    try:
+        flags = tuple(tuple(sorted(set(column))) for column in vote.flags) or ((),) * columns
+    except TypeError:
+        raise InvalidVote("The flags are no lists of names.") from None
     if len(flags) != columns:
         raise InvalidVote(f"Flags came for {len(flags)} replies; there are {columns}.")
     unknown = [flag for column in flags for flag in column if flag not in FLAGS]
@@ -140,7 +146,9 @@ def checked_comment(comment: str) -> str:
     Raises:
         InvalidVote: longer than ``MAX_COMMENT_CHARS`` characters.
     """
-    comment = (comment or "").strip()
+    if not isinstance(comment, str):
+        raise InvalidVote("The comment is no text.")
+    comment = comment.strip()
     if len(comment) > MAX_COMMENT_CHARS:
         raise InvalidVote(
             f"The comment has {len(comment):,} characters; at most {MAX_COMMENT_CHARS:,} fit. Shorten it."

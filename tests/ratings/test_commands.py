@@ -87,6 +87,17 @@ def test_exported_records_are_restored_into_another_store(code, capsys, tmp_path
     )  # consent, 4 turns, 4 ratings
 
 
+def test_a_store_that_keeps_its_own_salt_can_be_given_it(data, capsys, monkeypatch):
+    monkeypatch.delenv("PAL_SALT")
+    assert main(["ratings", "salt"]) == 0
+    salt = capsys.readouterr().out.strip()
+    monkeypatch.setenv("PAL_SALT", "another salt of mine")
+    assert main(["ratings", "progress"]) == 1
+    assert "ratings salt" in capsys.readouterr().err
+    monkeypatch.setenv("PAL_SALT", salt)
+    assert main(["ratings", "progress"]) == 0
+
+
 def test_an_annotator_is_deleted_by_id(code, capsys):
     assert main(["ratings", "delete", code]) == 0
     assert "5 records deleted" in capsys.readouterr().out

@@ -1,0 +1,124 @@
+"""Complete turns for rating, and what an annotator may see of them."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from pal.dialogue import Exchange
+from pal.engines.base import VARIANTS, Cancel, Decoding
+from pal.persona import Persona
+from pal.ratings.blind import NO_REPLY, blind, new_order, shown_text
+from pal.ratings.generate import STOPPED, campaign_name, generate_turn, provenance
+from pal.respond import TurnRequest
+from pal.selection import SelectionSettings
+from tests.fakes import FakeEngine, fake_responder
+from tests.ratings import scene
+
+PERSONA = Persona(("I am a nurse.", "I sail."))
+
+
+def request(**changes):
+    histories = {
+        "baseline": (Exchange("Hi!", "Hello!"),),
+        "stage1": (Exchange("Hi!", "Hello!", 0),),
+        "aligned": (Exchange("Hi!", "Hello!", 1),),
+    }
+    return TurnRequest(PERSONA, "And now?", histories, Decoding(), 7, "session", **changes)
+
+
+class Scorer:
+    """Says contradiction for the first sentence, entailment for the second."""
+
+    def probabilities(self, pairs):
+        return np.array(
+            [[0.9, 0.1, 0] if premise == "I am a nurse." else [0, 0.1, 0.9] for premise, _ in pairs]
+        )
+
+
+def made(engine=None, **options):
+    return generate_turn(fake_responder(engine or FakeEngine()), request(), scene.MADE_BY, "camp", **options)
+
+
+def test_a_turn_holds_everything_that_produced_it():
+    turn = made(FakeEngine(replies=["Fine."], picks=[2, 0]), item="item-1", consistency=Scorer())
+    assert turn.variants == VARIANTS and not turn.failed
+    assert [reply.text for reply in turn.replies] == [f"{variant}: Fine." for variant in VARIANTS]
+    baseline, stage1, aligned = turn.replies
+    assert (baseline.selects, stage1.selected, aligned.selected) == (False, 1, None)
+    assert sum(stage1.probabilities) == pytest.approx(1) and len(stage1.model_probabilities) == 3
+    assert (baseline.earlier, stage1.earlier, aligned.earlier) == ((None,), (0,), (1,))
+    assert turn.history == (Exchange("Hi!", "Hello!"),)
+    assert stage1.consistency == ((0.9, 0.1, 0.0), (0.0, 0.1, 0.9)) and stage1.tokens == 2
+    assert (turn.seed, turn.campaign, turn.item, turn.user) == (7, "camp", "item-1", "And now?")
+
+
+def test_a_failed_variant_keeps_its_error_and_the_others_their_replies():
+    for engine in (FakeEngine(failing=["stage1"]), FakeEngine(failing_selection=["stage1"])):
+        turn = made(engine, consistency=Scorer())
+        assert turn.failed and turn.reply("stage1").error
+        assert turn.reply("aligned").text and turn.reply("aligned").error is None
+        assert turn.reply("aligned").consistency is None  # such a turn is not rated
+
+
+def test_a_stopped_turn_is_a_failed_one():
+    cancel = Cancel()
+    cancel.set()
+    turn = made(cancel=cancel)
+    assert turn.failed and {reply.error for reply in turn.replies} == {STOPPED}
+
+
+def test_another_adapter_decoding_or_selection_is_another_campaign():
+    plain = campaign_name(scene.MADE_BY, Decoding(), {})
+    assert plain == campaign_name(scene.MADE_BY, Decoding(), {})
+    other = dataclasses.replace(scene.MADE_BY, adapters={**scene.MADE_BY.adapters, "aligned": "x"})
+    names = {
+        plain,
+        campaign_name(other, Decoding(), {}),
+        campaign_name(scene.MADE_BY, Decoding(temperature=0), {}),
+        campaign_name(scene.MADE_BY, Decoding(), {"aligned": SelectionSettings(1)}),
+    }
+    assert len(names) == 4
+
+
+def test_adapters_are_named_by_their_content(tmp_path):
+    for name in ("one", "two", "same"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "adapter_model.safetensors").write_bytes(b"1" if name == "same" else name.encode())
+    (tmp_path / "two" / "adapter_model.safetensors").write_bytes(b"1")
+    found = provenance(FakeEngine(), {name: tmp_path / name for name in ("one", "two", "same")})
+    assert found.adapters["two"] == found.adapters["same"] != found.adapters["one"]
+    assert (found.engine, found.quantisation) == ("fake engine", "none")
+
+
+def test_what_an_annotator_sees_names_no_variant_and_follows_the_order():
+    turn = scene.turn(scene.item(1))
+    order = new_order(turn, "annotator")
+    shown = blind(turn, order)
+    assert shown.replies == tuple(turn.reply(variant).text for variant in order)
+    values = dataclasses.asdict(shown)
+    assert not any(variant in str(values) for variant in VARIANTS)
+    assert str(turn.order_seed) not in str(values) and scene.CAMPAIGN not in str(values)
+    assert all(exchange["selected"] is None for exchange in values["history"])
+
+
+def test_every_order_occurs_about_equally_often():
+    orders = [new_order(scene.turn(order_seed=seed), "annotator") for seed in range(600)]
+    counts = [orders.count(order) for order in set(orders)]
+    assert len(counts) == 6 and min(counts) > 60
+    turn = scene.turn()
+    assert new_order(turn, "annotator") == new_order(turn, "annotator")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("  I’m\n fine …", "I'm fine ..."),
+        ("“Yes” – and—no", '"Yes" - and-no'),
+        ("ﬁne\u00a0day", "fine day"),
+        (" \n", NO_REPLY),
+        ("<b>bold</b>", "<b>bold</b>"),
+    ],
+)
+def test_replies_are_shown_with_the_same_signs_in_every_column(text, shown):
+    assert shown_text(text) == shown
