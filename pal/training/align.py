@@ -29,26 +29,35 @@ class AlignTask:
     """Dialogues of preference pairs; an item is one dialogue with all its pairs.
 
     ``reference[i]`` [2·pairs of dialogue i] are the reference model's summed
-    log-probabilities, chosen and rejected in turn.
+    log-probabilities, chosen and rejected in turn. ``selects=False``: the
+    baseline's prompts, without persona turns.
     """
 
-    def __init__(self, pairs: Sequence[Pair], renderer: Renderer, recipe: Recipe, device: torch.device):
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        renderer: Renderer,
+        recipe: Recipe,
+        device: torch.device,
+        *,
+        selects: bool = True,
+    ):
         grouped: dict[str, list[Pair]] = {}
         for pair in pairs:
             grouped.setdefault(pair.dialogue, []).append(pair)
         self.dialogues = list(grouped.values())
         self.size = len(self.dialogues)
         self.weights = {"dpo": 1.0, "sft": recipe.sft_weight, "_margin": 0.0, "_accuracy": 0.0}
-        self._trees = [self._tree(group, renderer, recipe.max_tokens) for group in self.dialogues]
+        self._trees = [self._tree(group, renderer, recipe.max_tokens, selects) for group in self.dialogues]
         self._pad, self._recipe, self._device = renderer.end_id, recipe, device
         self.reference: list[torch.Tensor] = []
 
     @staticmethod
-    def _tree(group: Sequence[Pair], renderer: Renderer, budget: int) -> TokenTree:
+    def _tree(group: Sequence[Pair], renderer: Renderer, budget: int, selects: bool) -> TokenTree:
         sequences = []
         for pair in group:
             prompt = renderer.reply_prompt(
-                pair.persona, pair.history, pair.user, pair.selected, budget=budget
+                pair.persona, pair.history, pair.user, pair.selected, selects=selects, budget=budget
             )
             for reply in (pair.chosen, pair.rejected):
                 sequences.append((prompt, renderer.reply(reply)[:-1]))  # up to the end token
@@ -110,10 +119,11 @@ class AlignTask:
         }
 
 
-def reference_key(pairs_hash: str, adapter: Path) -> str:
+def reference_key(pairs_hash: str, adapter: Path, *, selects: bool = True) -> str:
     """Names what reference log-probabilities depend on."""
     weights = (adapter / "adapter_model.safetensors").read_bytes()
-    return hashlib.sha256(pairs_hash.encode() + weights).hexdigest()
+    form = b"" if selects else b"baseline"
+    return hashlib.sha256(pairs_hash.encode() + weights + form).hexdigest()
 
 
 def prepare_reference(

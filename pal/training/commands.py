@@ -43,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     align.add_argument(
         "--stage1", type=Path, required=True, help="adapter folder to start from, and reference"
     )
+    align.add_argument(
+        "--baseline", action="store_true", help="--stage1 names a baseline: no persona turns (an ablation)"
+    )
     _common(align)
     add_consistency_tasks(tasks, _common)
 
@@ -167,10 +170,10 @@ def _align(args: argparse.Namespace) -> int:
     hashes = {args.pairs.name: hashlib.sha256(args.pairs.read_bytes()).hexdigest()}
     renderer = _renderer()
     accelerator = accelerator_for(recipe)
-    task = AlignTask(pairs, renderer, recipe, accelerator.device)
+    task = AlignTask(pairs, renderer, recipe, accelerator.device, selects=not args.baseline)
     model = load_adapter(checkpoints.load_base_model(), args.stage1, trainable=True)
     policy = Policy(model, renderer.option_ids(MAX_SENTENCES))
-    key = reference_key(hashes[args.pairs.name], args.stage1)
+    key = reference_key(hashes[args.pairs.name], args.stage1, selects=not args.baseline)
     prepare_reference(task, policy, accelerator, args.out, key)
     train(task, policy, recipe, args.out, accelerator, {**hashes, "reference": key})
     print(f"Adapter: {args.out / 'adapter'}; record: {args.out / 'record.json'}")

@@ -136,7 +136,8 @@ def mine(entailed: Sequence[Pair], count: int, seed: int) -> dict[str, list[Pair
 
     Pairs of (persona sentence, reply). ``negation``, ``number``, ``value`` are
     contradictions, ``relative``, ``overlap`` and ``unrelated`` (one for each
-    edited sentence) are neutral, ``both negated`` entails. ``entailed``: pairs whose reply entails the sentence.
+    edited sentence) are neutral, ``both negated`` entails. ``entailed``: pairs whose reply
+    entails the sentence.
     """
     chance = random.Random(f"mine:{seed}")
     pairs = [(premise.lower(), reply.lower()) for premise, reply in entailed]
@@ -163,7 +164,7 @@ def mine(entailed: Sequence[Pair], count: int, seed: int) -> dict[str, list[Pair
 
 
 def _overlapping(pairs: Sequence[Pair], count: int, chance: random.Random) -> list[Pair]:
-    """Sentences beside replies to other sentences with which they share one of at least three content words."""
+    """Sentences beside replies to others with which they share one of at least three content words."""
     by_word: dict[str, list[Pair]] = {}
     for premise, reply in pairs:
         for word in content_words(reply):

@@ -170,14 +170,17 @@ def test_the_dpo_margin_rises_from_zero(base, renderer, tmp_path):
         torch.testing.assert_close(mine, other)
 
 
-def test_a_token_tree_gives_the_log_probabilities_of_separate_sequences(base, renderer):
+@pytest.mark.parametrize("selects", [True, False])
+def test_a_token_tree_gives_the_log_probabilities_of_separate_sequences(base, renderer, selects):
     policy = fresh(base, renderer)
-    task = AlignTask(PAIRS, renderer, ALIGN, torch.device("cpu"))
+    task = AlignTask(PAIRS, renderer, ALIGN, torch.device("cpu"), selects=selects)
     with torch.no_grad():
         together = task.log_probabilities(policy, [0, 1])
         apart = []
         for pair in PAIRS:
-            prompt = renderer.reply_prompt(pair.persona, pair.history, pair.user, pair.selected)
+            prompt = renderer.reply_prompt(
+                pair.persona, pair.history, pair.user, pair.selected, selects=selects
+            )
             for reply in (pair.chosen, pair.rejected):
                 ids = prompt + renderer.reply(reply)[:-1]
                 logits = base(torch.tensor([ids])).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
