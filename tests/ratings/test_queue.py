@@ -108,8 +108,8 @@ def test_two_at_once_do_not_both_take_the_last_place(make, clock):
     assert len(desk.votes(one)) == 1
 
 
-def test_many_at_once_share_the_places(make):
-    desk = make(4, overlap=1)
+def test_many_at_once_share_the_places(url):
+    desk = scene.desk(url, [scene.item(n) for n in range(4)], overlap=1)
     people = [scene.annotator(desk) for _ in range(8)]
     given = []
     threads = [
@@ -121,6 +121,7 @@ def test_many_at_once_share_the_places(make):
         thread.join()
     users = [shown.user for shown in given if shown is not None]
     assert len(users) == len(set(users)) == 4
+    desk.close()
 
 
 def test_all_annotators_of_an_item_see_the_same_replies(make):
