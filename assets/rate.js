@@ -1,7 +1,7 @@
 // The Rate page's script, run once when its gr.HTML is there: `element`, `trigger` and `watch` are Gradio's.
 // Marks live here until they are saved; the server only ever gets what the annotator saw: columns by position.
 // Events: 'begin' 'next' 'vote' 'correct' 'answers' 'own' 'say' 'account' 'data' 'erase'
-const STORE = {id: 'pal-rate-id', draft: 'pal-rate-draft'};
+const STORE = {id: 'pal-rate-id', draft: 'pal-rate-draft', typed: 'pal-rate-typed'};
 const PATIENCE = 15000; // ms until an unanswered save says so
 let marks = blank();
 let current = 0;
@@ -88,7 +88,7 @@ const ACTIONS = {
 };
 function begin(data) {
   const draft = read(STORE.draft);
-  send('begin', {open: draft?.turn || '', ...data});
+  send('begin', {open: draft?.turn || '', correct: Boolean(draft?.correction), ...data});
 }
 
 // ---- marks ----------------------------------------------------------------------------------------
@@ -114,6 +114,7 @@ const MARKS = {
 };
 function vote({skip}) {
   const correction = 'marks' in view().dataset;
+  keep(true);
   send('vote', {
     turn: view().dataset.turn, submission: marks.submission, skip, correction,
     ranks: skip || marks.bad ? [] : marks.ranks, flags: skip ? [] : marks.flags, bad: !skip && marks.bad,
@@ -139,8 +140,8 @@ function changed() {
   keep();
   paint();
 }
-function keep() {
-  write(STORE.draft, {turn: view().dataset.turn, marks});
+function keep(sent = false) {
+  write(STORE.draft, {turn: view().dataset.turn, correction: 'marks' in view().dataset, marks, sent});
 }
 function press(button, on) {
   button.setAttribute('aria-pressed', String(on));
@@ -175,24 +176,38 @@ function opened() {
   else {
     shown = null;
     if (now.dataset.auto) send(now.dataset.auto);
-    else one('#rate-message')?.focus({preventScroll: true});
+    else openComposer();
   }
 }
 function openBoard({turn, marks: earlier}) {
+  if (asked?.name === 'say') write(STORE.typed, null);
   marks = {...blank(), ...JSON.parse(earlier || '{}')};
   if (!marks.ranks.length) marks.ranks = [0, 0, 0];
   if (!marks.flags.length) marks.flags = [[], [], []];
   const draft = read(STORE.draft);
+  const lost = draft?.turn === turn && draft.sent; // Gradio reloads the page when it was cut off
   if (draft?.turn === turn && draft.marks) marks = draft.marks;
   current = Math.max(0, marks.ranks.indexOf(0));
   one('#rate-comment').value = marks.comment;
   one('.rate-comment').hidden = !marks.comment;
   keep();
   paint();
-  if (shown !== turn && matchMedia('(max-width: 759px)').matches) one('.rate-talk').scrollIntoView({block: 'start'});
+  if (lost) {
+    saved('not saved', true);
+    say('Your last vote did not arrive. Your marks are kept: save again.');
+  }
+  if (shown !== turn) {
+    one('.rate-talk').focus({preventScroll: true}); // read out, and no button has the keys
+    if (matchMedia('(max-width: 759px)').matches) one('.rate-talk').scrollIntoView({block: 'start'});
+  }
   shown = turn;
 }
-function forget() { write(STORE.id, null); write(STORE.draft, null); }
+function openComposer() { // what was typed and not sent is still there after a reload
+  const typed = read(STORE.typed) || {};
+  for (const id of ['rate-message', 'rate-own-persona']) if (typed[id] && one('#' + id)) one('#' + id).value = typed[id];
+  one('#rate-message')?.focus({preventScroll: true});
+}
+function forget() { Object.values(STORE).forEach((key) => write(key, null)); }
 
 // ---- mouse, touch and keyboard: all of them end in a button's click -------------------------------
 element.addEventListener('click', (event) => {
@@ -215,6 +230,9 @@ element.addEventListener('focusin', (event) => {
 element.addEventListener('input', (event) => {
   if (event.target.id === 'rate-comment') { marks.comment = event.target.value; marks.submission = fresh(); keep(); }
   if (event.target.id === 'rate-example') one('#rate-own-persona').value = event.target.value;
+  if (one('#rate-message')) {
+    write(STORE.typed, {'rate-message': one('#rate-message').value, 'rate-own-persona': one('#rate-own-persona')?.value});
+  }
 });
 document.addEventListener('keydown', (event) => {
   const {target} = event;
@@ -226,7 +244,7 @@ document.addEventListener('keydown', (event) => {
   }
   if (typing(target)) {
     if (event.key === 'Escape') target.blur();
-    else if (event.key === 'Enter' && target.matches('input')) target.closest('section')?.querySelector('[data-do]')?.click();
+    else if (event.key === 'Enter' && target.matches('input')) target.closest('p, section').querySelector('[data-do]')?.click();
     return;
   }
   const native = target.matches?.('button, a, summary, input') && target !== document.body;

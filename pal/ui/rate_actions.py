@@ -38,15 +38,14 @@ class RateActions:
 
     def begin(self, data: Payload, request: gr.Request) -> Iterator[str]:
         """Consent of a new annotator, or the way back in; then the first item, or
-        the turn of an own chat that was open when the page was left."""
+        what was open when the page was left."""
         code = given = data.text("code", 100)
         if data.truth("agree"):
             code = self._agreed(given, request)
         annotator, code = self._desk.resume(code), normal_code(code)
-        open_turn = data.text("open", 100)
-        own = self._open_own_turn(annotator, open_turn) if open_turn else None
-        if own is not None:
-            yield rate_render.board(self._head(code, annotator), own)
+        was_open = self._open_turn(annotator, data.text("open", 100), data.truth("correct"))
+        if was_open is not None:
+            yield rate_render.board(self._head(code, annotator), *was_open)
         else:
             yield from self._task(code, annotator, request, new=code != given)
 
@@ -170,13 +169,21 @@ class RateActions:
             asked = self._desk.request(item, secrets.randbelow(MAX_SEED))
             self._maker.ahead(request.session_hash or "", item, asked)
 
-    def _open_own_turn(self, annotator: str, turn_id: str) -> BlindTurn | None:
-        """The own chat's turn that waits for a vote, if that is what it is."""
+    def _open_turn(
+        self, annotator: str, turn_id: str, correct: bool
+    ) -> tuple[BlindTurn, Rating | None] | None:
+        """What was open when the page was left, unless the queue gives it again: a
+        turn of an own chat that waits for its vote, or a vote to correct."""
+        if not turn_id:
+            return None
         try:
             turn = self._desk.show(annotator, turn_id)
         except UnknownTurn:
             return None
-        return turn if turn.own and not self._desk.trail(annotator, turn_id) else None
+        votes = self._desk.trail(annotator, turn_id)
+        if correct and votes:
+            return turn, votes[-1]
+        return (turn, None) if turn.own and not votes else None
 
     def _earlier(self, annotator: str, turn_id: str, before: str) -> Rating:
         votes = self._desk.votes(annotator)

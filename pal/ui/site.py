@@ -8,7 +8,7 @@ import gradio as gr
 
 from pal.respond import Responder
 from pal.settings import Settings
-from pal.ui import explore, rate, results, theme
+from pal.ui import admin, explore, rate, results, theme
 from pal.ui.examples import Example, load_examples
 from pal.ui.leaderboard import Leaderboard
 from pal.ui.rate_actions import RateActions
@@ -22,7 +22,8 @@ def build(
     responder: Responder, examples: Sequence[Example], settings: Settings, rating: RatingHost
 ) -> gr.Blocks:
     """The pages as Gradio blocks; ``launch`` runs them."""
-    with gr.Blocks(title="PAL", analytics_enabled=False, fill_width=True) as site:
+    keep = (3600, 3600)  # seconds that an export stays in Gradio's cache
+    with gr.Blocks(title="PAL", analytics_enabled=False, fill_width=True, delete_cache=keep) as site:
         explore.add_page(site, responder, examples, settings.turns_at_once)
     actions = None
     if rating.desk is not None:
@@ -31,6 +32,9 @@ def build(
         rate.add_page(site, actions, rating.closed, settings.turns_at_once)
     with site.route("Results", "results"):
         results.add_page(site, Leaderboard(rating.desk, settings.rating_threshold).html)
+    if rating.desk is not None and settings.admin_password:
+        with site.route("Admin", "admin"):
+            admin.add_page(rating.desk, settings.admin_password)
     return site
 
 
