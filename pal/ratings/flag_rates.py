@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from pal.evaluation.bootstrap import Estimate, wilson
 from pal.ratings.ballots import Ballot
 from pal.ratings.records import FLAGS, ReplyRecord
-
-CONTRADICTION, NEUTRAL, ENTAILMENT = range(3)
 
 
 @dataclass(frozen=True)
@@ -28,17 +24,13 @@ class FlagRate:
     rate: Estimate
 
 
-def _verdicts(reply: ReplyRecord) -> set[int]:
-    return {int(np.argmax(sentence)) for sentence in reply.consistency or ()}
-
-
 KINDS: dict[str, Callable[[ReplyRecord], bool]] = {
     "all": lambda reply: True,
     "selected a sentence": lambda reply: reply.selects and reply.selected is not None,
     "selected none": lambda reply: reply.selects and reply.selected is None,
-    "entails a sentence": lambda reply: ENTAILMENT in _verdicts(reply),
-    "contradicts a sentence": lambda reply: CONTRADICTION in _verdicts(reply),
-    "neither": lambda reply: reply.consistency is not None and _verdicts(reply) == {NEUTRAL},
+    "entails a sentence": lambda reply: "entailment" in reply.verdicts,
+    "contradicts a sentence": lambda reply: "contradiction" in reply.verdicts,
+    "neither": lambda reply: set(reply.verdicts) == {"neutral"},
 }
 
 

@@ -22,6 +22,7 @@ FLAGS = {
     "ignores_user": "ignores the user",
     "broken": "broken",
 }
+VERDICTS = ("contradiction", "neutral", "entailment")  # as the consistency model's LABELS
 MAX_COMMENT_CHARS = 2000
 
 
@@ -72,6 +73,11 @@ class ReplyRecord:
     def selects(self) -> bool:
         """True when the variant has a selection step."""
         return self.probabilities is not None
+
+    @property
+    def verdicts(self) -> tuple[str, ...]:
+        """The most probable of ``VERDICTS`` per persona sentence; () when not computed."""
+        return tuple(VERDICTS[row.index(max(row))] for row in self.consistency or ())
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from pal.ratings.records import Rating, Record, ReplyRecord, Turn
 
-LABELS = ("contradiction", "neutral", "entailment")
 SCHEMA = pa.schema(
     [
         pa.field(name, kind, metadata={"description": text})
@@ -115,7 +113,7 @@ def _reply_values(turn: Turn, reply: ReplyRecord, rating: Rating, column: int) -
         "rank": None if rating.skip else rating.ranks[column],
         "flags": [] if rating.skip else list(rating.flags[column]),
         "selected": None if reply.selected is None else clean(sentences[reply.selected]),
-        "verdicts": [LABELS[int(np.argmax(sentence))] for sentence in reply.consistency or ()],
+        "verdicts": list(reply.verdicts),
         "quality": reply.quality,
         "adapter": turn.provenance.adapters.get(reply.variant),
     }

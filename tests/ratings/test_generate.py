@@ -7,9 +7,11 @@ import pytest
 
 from pal.dialogue import Exchange
 from pal.engines.base import VARIANTS, Cancel, Decoding
+from pal.evaluation.consistency import LABELS
 from pal.persona import Persona
 from pal.ratings.blind import NO_REPLY, blind, new_order, shown_text
 from pal.ratings.generate import STOPPED, campaign_name, generate_turn, provenance
+from pal.ratings.records import VERDICTS
 from pal.respond import TurnRequest
 from pal.selection import SelectionSettings
 from tests.fakes import FakeEngine, fake_responder
@@ -49,6 +51,7 @@ def test_a_turn_holds_everything_that_produced_it():
     assert sum(stage1.probabilities) == pytest.approx(1) and len(stage1.model_probabilities) == 3
     assert (baseline.earlier, stage1.earlier, aligned.earlier) == ((None,), (0,), (1,))
     assert turn.history == (Exchange("Hi!", "Hello!"),)
+    assert stage1.verdicts == ("contradiction", "entailment") and VERDICTS == LABELS
     assert stage1.consistency == ((0.9, 0.1, 0.0), (0.0, 0.1, 0.9)) and stage1.tokens == 2
     assert (turn.seed, turn.campaign, turn.item, turn.user) == (7, "camp", "item-1", "And now?")
 
