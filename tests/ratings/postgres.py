@@ -14,9 +14,14 @@ from pathlib import Path
 
 import psycopg
 
+USER = "postgres"
+
 
 def binaries() -> Path | None:
-    """The folder of the server's programs, or None when there is no server."""
+    """The folder of the server's programs, or None when there is no server, or
+    nobody to run it: it refuses to run as root, and Debian's package brings a user."""
+    if os.geteuid() == 0 and USER not in {entry.pw_name for entry in pwd.getpwall()}:
+        return None
     found = shutil.which("initdb")
     if found:
         return Path(found).parent
@@ -25,11 +30,7 @@ def binaries() -> Path | None:
 
 
 def _user() -> dict[str, str]:
-    """The server refuses to run as root: Debian's package brings a user for it."""
-    if os.geteuid() != 0:
-        return {}
-    pwd.getpwnam("postgres")
-    return {"user": "postgres", "group": "postgres"}
+    return {"user": USER, "group": USER} if os.geteuid() == 0 else {}
 
 
 @contextlib.contextmanager
