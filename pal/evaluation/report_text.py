@@ -18,6 +18,7 @@ from pal.evaluation.report_tables import (
     TEXT,
     Metric,
     difference_table,
+    filled,
     metric_table,
     sample_table,
     table,
@@ -103,7 +104,9 @@ def _joined(parts: Sequence[str]) -> str:
 
 def _section(heading: str, introduction: str, *content: str) -> str:
     """Nothing where there is no content."""
-    return "\n\n".join(filter(None, [f"## {heading}", introduction, *content])) if any(content) else ""
+    if not any(content):
+        return ""
+    return "\n\n".join(filter(None, [f"## {heading}", filled(introduction), *content]))
 
 
 def _plot(sources: Sources, name: str, folder: str = "") -> str:
@@ -113,9 +116,10 @@ def _plot(sources: Sources, name: str, folder: str = "") -> str:
 def _replies(
     sources: Sources, names: Sequence[str], metrics: Sequence[Metric] = PERSONA, folder: str = ""
 ) -> str:
+    overlap = f" {texts.OVERLAP}" if metrics is PERSONA else ""
     return _section(
         "Replies",
-        f"{_measured(sources.replies)}\n\n{texts.REPLIES}",
+        f"{_measured(sources.replies)}\n\n{texts.REPLIES}{overlap}",
         metric_table(sources.replies, names, metrics),
         _plot(sources, "replies", folder),
     )
@@ -167,7 +171,9 @@ def _questions(found: Mapping[str, Any] | None) -> str:
 
 
 def _bench(found: Mapping[str, Any] | None) -> str:
-    return _section("Time and memory", "", texts.BENCH.format(**found["machine"], **found)) if found else ""
+    if not found:
+        return ""
+    return _section("Time and memory", "", filled(texts.BENCH.format(**found["machine"], **found)))
 
 
 def _relevance(found: Mapping[str, Any] | None) -> str:

@@ -94,7 +94,8 @@ def test_the_readme_gets_the_numbers_between_its_markers_and_nothing_else_change
     assert "| Aligned | 0.456 (0.356 to 0.556) | 40.0 % (30.0 to 50.0) |" in readme
     assert "| gold replies | 0.550" in readme
     assert "| MiniLM cosine (untrained) | 0.400" in readme
-    assert "50 turns of 7 dialogues of `dialogues_dev.jsonl`" in readme and "llama.cpp Q4_1" in readme
+    assert "50 turns of 7 dialogues of `dialogues_dev.jsonl`" in readme
+    assert "llama.cpp Q4_1" in " ".join(readme.split())
     assert "(assets/results/README.md)" in readme and "](assets/results/replies.svg)" in readme
     again, _ = run(place)
     assert again == readme
