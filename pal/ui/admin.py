@@ -91,5 +91,5 @@ class Door:
         self._attempts.check(visitor)
         given = hashlib.sha256((typed if isinstance(typed, str) else "").encode()).digest()
         if not hmac.compare_digest(given, self._digest):
-            self._attempts.wrong(visitor)
+            self._attempts.count(visitor)
             raise PalError("That is not the password.")

@@ -1,4 +1,4 @@
-"""Limits how often a secret may be tried: annotator ids and the host's password."""
+"""Limits how often somebody may try a password or start as a new annotator."""
 
 from __future__ import annotations
 
@@ -13,47 +13,46 @@ from pal.errors import PalError
 
 
 class TooManyAttempts(PalError):
-    """Too many wrong tries; a later one is possible."""
+    """Too many attempts; a later one is possible."""
 
 
 class Attempts:
-    """Counts wrong tries of each visitor and of all together, in windows of time.
+    """Counts the attempts of each visitor and of all together, in windows of time.
 
     A visitor is an address, which a client behind no proxy could forge: hence the
     limit for all together.
+
+    Args:
+        each, together: how many in ``seconds``.
     """
 
     def __init__(
-        self,
-        each: int = 10,
-        together: int = 200,
-        seconds: float = 600,
-        clock: Callable[[], float] = time.monotonic,
+        self, each: int, together: int, seconds: float = 600, clock: Callable[[], float] = time.monotonic
     ):
         self._each, self._together, self._seconds, self._clock = each, together, seconds, clock
         self._lock = threading.Lock()
         self._began = clock()
-        self._wrong: Counter[str] = Counter()
+        self._made: Counter[str] = Counter()
 
     def check(self, visitor: str) -> None:
-        """Before a try.
+        """Before an attempt.
 
         Raises:
-            TooManyAttempts: too many wrong ones in this window.
+            TooManyAttempts: there were too many in this window.
         """
         with self._lock:
             left = self._began + self._seconds - self._clock()
             if left <= 0:
-                self._wrong.clear()
+                self._made.clear()
                 self._began, left = self._clock(), self._seconds
-            if self._wrong[visitor] >= self._each or self._wrong.total() >= self._together:
-                minutes = int(left // 60) + 1
-                raise TooManyAttempts(f"Too many wrong tries. Try again in {minutes} min.")
+            if self._made[visitor] >= self._each or self._made.total() >= self._together:
+                minutes = int(-(-left // 60))
+                raise TooManyAttempts(f"Too many attempts. Try again in {minutes} min.")
 
-    def wrong(self, visitor: str) -> None:
-        """After a wrong try."""
+    def count(self, visitor: str) -> None:
+        """After an attempt that counts."""
         with self._lock:
-            self._wrong[visitor] += 1
+            self._made[visitor] += 1
 
 
 def address(request: gr.Request) -> str:

@@ -18,7 +18,7 @@ from pal.ratings.errors import MissingConsent, UnknownAnnotator, UnknownTurn
 from pal.ratings.privacy import normal_code
 from pal.ratings.records import Rating
 from pal.ui import rate_own, rate_render, rate_views
-from pal.ui.attempts import address
+from pal.ui.attempts import Attempts, address
 from pal.ui.chat_state import MAX_SEED
 from pal.ui.examples import Example
 from pal.ui.rate_maker import TurnMaker
@@ -31,8 +31,9 @@ AHEAD = 2  # items made ahead for one annotator
 class RateActions:
     """One method for each event; each gives the views to show, one after the other."""
 
-    def __init__(self, desk: RatingDesk, maker: TurnMaker, examples: Sequence[Example]):
+    def __init__(self, desk: RatingDesk, maker: TurnMaker, examples: Sequence[Example], starts: Attempts):
         self._desk = desk
+        self._starts = starts
         self._maker = maker
         self._examples = tuple(examples)
 
@@ -134,6 +135,8 @@ class RateActions:
         except MissingConsent:
             pass
         except UnknownAnnotator:
+            self._starts.check(address(request))
+            self._starts.count(address(request))
             code = self._desk.new_annotator()
         self._desk.enrol(code, NOTICE_VERSION, address(request))
         return code

@@ -9,6 +9,7 @@ import gradio as gr
 from pal.respond import Responder
 from pal.settings import Settings
 from pal.ui import admin, explore, rate, results, theme
+from pal.ui.attempts import Attempts
 from pal.ui.examples import Example, load_examples
 from pal.ui.leaderboard import Leaderboard
 from pal.ui.rate_actions import RateActions
@@ -27,7 +28,8 @@ def build(
         explore.add_page(site, responder, examples, settings.turns_at_once)
     actions = None
     if rating.desk is not None:
-        actions = RateActions(rating.desk, TurnMaker(rating.make), examples)
+        starts = Attempts(each=100, together=1000)  # a whole class may share one address
+        actions = RateActions(rating.desk, TurnMaker(rating.make), examples, starts)
     with site.route("Rate", "rate"):
         rate.add_page(site, actions, rating.closed, settings.turns_at_once)
     with site.route("Results", "results"):

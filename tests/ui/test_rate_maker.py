@@ -6,17 +6,15 @@ import threading
 
 import pytest
 
+from pal.engines.base import VARIANTS, Decoding
 from pal.errors import Cancelled, PalError
-from pal.ui.attempts import Attempts, TooManyAttempts
+from pal.respond import TurnRequest
 from pal.ui.rate_maker import TurnMaker
 from tests.ratings import scene
 from tests.ui.rating import Maker
 
 
 def request(number: int):
-    from pal.engines.base import VARIANTS, Decoding
-    from pal.respond import TurnRequest
-
     item = scene.item(number)
     histories = dict.fromkeys(VARIANTS, item.history)
     return item, TurnRequest(item.persona, item.user, histories, Decoding(), 1, "session")
@@ -128,19 +126,3 @@ def test_a_failed_turn_made_ahead_is_made_again(maker):
         pass
     make.failing = ()
     assert not turns.item("anna", *request(1)).failed
-
-
-def test_wrong_tries_are_limited_for_each_and_for_all_and_forgotten_with_time():
-    time = [0.0]
-    tries = Attempts(each=2, together=3, seconds=60, clock=lambda: time[0])
-    for _ in range(2):
-        tries.check("anna")
-        tries.wrong("anna")
-    with pytest.raises(TooManyAttempts, match="1 min|2 min"):
-        tries.check("anna")
-    tries.check("ben")
-    tries.wrong("ben")
-    with pytest.raises(TooManyAttempts):
-        tries.check("eve")
-    time[0] = 61
-    tries.check("anna")
