@@ -247,8 +247,8 @@ document.addEventListener('keydown', (event) => {
     else if (event.key === 'Enter' && target.matches('input')) target.closest('p, section').querySelector('[data-do]')?.click();
     return;
   }
-  const native = target.matches?.('button, a, summary, input') && target !== document.body;
-  if (native && (event.key === 'Enter' || event.key === ' ')) return; // the focused control's own key
+  const own = {Enter: 'button, a, summary', ' ': 'button, summary, input'}[event.key];
+  if (own && target.matches?.(own)) return; // the focused control's own key
   const letter = 'abc'.indexOf(event.key.toLowerCase());
   const step = {ArrowLeft: -1, ArrowRight: 1}[event.key] || 0;
   if (phase() === 'rate' && (letter >= 0 || step)) {
