@@ -46,7 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``bench``."""
     parser.add_argument("--out", type=Path, help="write the figures there as JSON")
     parser.add_argument("--repeats", type=int, default=5, help="conversations for llama.cpp (default: 5)")
-    parser.add_argument("--reference-repeats", type=int, default=1, help="conversations for transformers (default: 1)")
+    parser.add_argument(
+        "--reference-repeats", type=int, default=1, help="conversations for transformers (default: 1)"
+    )
     parser.add_argument("--long-turns", type=int, default=20, help="turns of the long chat (default: 20)")
 
 
@@ -58,7 +60,9 @@ def run(args: argparse.Namespace) -> int:
         print(f"measuring {mode} …", file=sys.stderr)
         measured[mode] = _in_own_process(mode, repeats[mode], args.long_turns if mode == "pal" else 0)
     report = summarise(measured)
-    print("\n".join(f"{key:28} {value}" for key, value in report.items() if not isinstance(value, (dict, list))))
+    print(
+        "\n".join(f"{key:28} {value}" for key, value in report.items() if not isinstance(value, (dict, list)))
+    )
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -102,7 +106,9 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor()
-    return next((line.split(": ", 1)[1] for line in lines if line.startswith("model name")), platform.processor())
+    return next(
+        (line.split(": ", 1)[1] for line in lines if line.startswith("model name")), platform.processor()
+    )
 
 
 def _in_own_process(mode: str, repeats: int, long_turns: int) -> dict:

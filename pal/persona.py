@@ -50,6 +50,8 @@ class Persona:
                     f"at most {MAX_SENTENCE_CHARS} fit. Shorten it or split it in two."
                 )
             if sentence.casefold() in seen:
-                raise PersonaError(f"Persona sentence {number} is there twice: “{sentence[:60]}”. Remove one.")
+                raise PersonaError(
+                    f"Persona sentence {number} is there twice: “{sentence[:60]}”. Remove one."
+                )
             seen.add(sentence.casefold())
         return cls(tuple(sentences))

@@ -143,7 +143,12 @@ class Renderer:
         return ids + self.reply_header() + self.reply(exchange.reply)
 
     def _context(
-        self, sentences: Sequence[str], history: Sequence[Exchange], user: str | None, selects: bool, budget: int
+        self,
+        sentences: Sequence[str],
+        history: Sequence[Exchange],
+        user: str | None,
+        selects: bool,
+        budget: int,
     ) -> list[int]:
         """System turn, as many exchanges as fit, and the pending user turn.
 
@@ -161,7 +166,11 @@ class Renderer:
         return head + [token for part in parts[first:] for token in part] + tail
 
     def selection_prompt(
-        self, sentences: Sequence[str], history: Sequence[Exchange], user: str | None, budget: int = CONTEXT_TOKENS
+        self,
+        sentences: Sequence[str],
+        history: Sequence[Exchange],
+        user: str | None,
+        budget: int = CONTEXT_TOKENS,
     ) -> list[int]:
         """Prompt whose next-token distribution over the options is the selection."""
         return self._context(sentences, history, user, True, budget) + self.selection_header()

@@ -24,7 +24,9 @@ class SelectionSettings:
     @property
     def label(self) -> str:
         """Short name shown in the page and in reports."""
-        return "pure PAL" if self.prior_weight == 0 else f"PAL + embedding prior (weight {self.prior_weight:g})"
+        return (
+            "pure PAL" if self.prior_weight == 0 else f"PAL + embedding prior (weight {self.prior_weight:g})"
+        )
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,9 @@ def test_hash_depends_on_order_and_text():
     assert len(hashes) == 3
 
 
-@pytest.mark.parametrize(("text", "says"), [("", "empty"), (" \n ", "empty"), (None, "empty"), ("x" * 10_000, "10,000")])
+@pytest.mark.parametrize(
+    ("text", "says"), [("", "empty"), (" \n ", "empty"), (None, "empty"), ("x" * 10_000, "10,000")]
+)
 def test_bad_messages_are_refused_with_the_reason(text, says):
     with pytest.raises(MessageError, match=says):
         check_message(text)

@@ -67,7 +67,9 @@ def test_one_to_nine_sentences_have_one_option_token_each(renderer, tokenizer, c
     system = renderer.system(sentences)
     for option in options[1:]:
         assert option in system
-    assert text_of(tokenizer, renderer.choice(sentences, count - 1)).startswith(f"{count}: I own {count - 1} boats.")
+    assert text_of(tokenizer, renderer.choice(sentences, count - 1)).startswith(
+        f"{count}: I own {count - 1} boats."
+    )
 
 
 def test_ten_sentences_are_refused(renderer):
@@ -96,7 +98,11 @@ def test_prefixes_hold_for_random_texts(renderer):
     pieces = ["hello", "I'm", " ", "\n", "?", "…", "café", "<|im_end|>", "42", "🙂", "..", "user"]
     for _ in range(50):
         history = [
-            Exchange("".join(rng.choices(pieces, k=6)), "".join(rng.choices(pieces, k=6)), rng.choice([None, 0, 1, 2]))
+            Exchange(
+                "".join(rng.choices(pieces, k=6)),
+                "".join(rng.choices(pieces, k=6)),
+                rng.choice([None, 0, 1, 2]),
+            )
             for _ in range(4)
         ]
         prompts = prompts_of(renderer, history)
@@ -134,7 +140,10 @@ def test_baseline_sequence_has_replies_but_no_selections(renderer):
 
 
 def test_long_chats_drop_the_oldest_exchanges_in_blocks(renderer):
-    history = [Exchange(f"Question number {at}?", f"Answer number {at}, said at some length.", None) for at in range(80)]
+    history = [
+        Exchange(f"Question number {at}?", f"Answer number {at}, said at some length.", None)
+        for at in range(80)
+    ]
     head, starts = renderer.system(SENTENCES), []
     for size in range(len(history)):
         prompt = renderer.selection_prompt(SENTENCES, history[:size], "And now?")

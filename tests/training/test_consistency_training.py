@@ -40,7 +40,9 @@ def test_examples_hold_out_premises_and_repeat_contradictions(data):
     training, held_out, hashes = consistency.load_examples(RECIPE, data)
     assert set(hashes) == {"nli.jsonl", "pairs.jsonl"}
     teacher = [example for example in training if example.hypothesis.startswith("i ")]
-    assert held_out and not {e.premise for e in held_out} & {e.premise for e in teacher if "love" in e.premise[:6]}
+    assert held_out and not {e.premise for e in held_out} & {
+        e.premise for e in teacher if "love" in e.premise[:6]
+    }
     contradicted = [example for example in teacher if example.hypothesis.startswith("i hate")]
     assert len(contradicted) == 3 * len({example.premise for example in contradicted})
     assert all(sum(example.target) == pytest.approx(1) for example in training)
@@ -68,11 +70,13 @@ def test_a_few_steps_learn_and_leave_a_checkpoint(data, tmp_path):
     config = json.loads((tmp_path / "run" / "adapter" / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == consistency.BASE_NAME
     assert "classifier" in config["modules_to_save"]
-    consistency.calibrate(
-        kept.logits(policy), torch.tensor([example.target for example in held_out])
-    ).write(tmp_path / "run" / "adapter" / "calibration.json")
+    consistency.calibrate(kept.logits(policy), torch.tensor([example.target for example in held_out])).write(
+        tmp_path / "run" / "adapter" / "calibration.json"
+    )
     pairs = [(example.premise, example.hypothesis) for example in training[:40]]
-    fast = consistency.TrainedScorer(tmp_path / "run" / "adapter", folder, accelerator.device).probabilities(pairs)
+    fast = consistency.TrainedScorer(tmp_path / "run" / "adapter", folder, accelerator.device).probabilities(
+        pairs
+    )
     exact = ConsistencyModel.load(tmp_path / "run" / "adapter", folder).probabilities(pairs)
     assert (fast.argmax(1) == exact.argmax(1)).mean() > 0.9  # bf16 against fp32
     assert abs(fast - exact).max() < 0.1

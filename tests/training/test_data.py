@@ -50,7 +50,12 @@ def test_jsonl(tmp_path):
 def test_parlai_with_candidates_and_opening_silence(tmp_path):
     first, second = read_dialogues(write(tmp_path, PARLAI_SELF))
     assert first.personas == {"A": (), "B": ("i am a nurse .", "i have a cat .")}
-    assert [turn.text for turn in first.turns] == ["hi , what do you do ?", "i am a nurse .", "cool .", "yes , it is ."]
+    assert [turn.text for turn in first.turns] == [
+        "hi , what do you do ?",
+        "i am a nurse .",
+        "cool .",
+        "yes , it is .",
+    ]
     assert second.turns == (Utterance("B", "ahoy !"),)
 
 
@@ -88,7 +93,10 @@ def changed(**changes):
         (changed(turns=[{"speaker": "C", "text": "x"}]), r"line 1: turn 0: speaker must be A or B"),
         (changed(turns=[{"speaker": "B", "text": "x", "persona": [2]}]), r"line 1: turn 0: persona \[2\]"),
         (changed(turns=[{"speaker": "B", "text": "x", "persona": [-1]}]), r"line 1: turn 0: persona \[-1\]"),
-        (changed(turns=[{"speaker": "B", "text": "x", "persona": [True]}]), r"line 1: turn 0: persona \[True\]"),
+        (
+            changed(turns=[{"speaker": "B", "text": "x", "persona": [True]}]),
+            r"line 1: turn 0: persona \[True\]",
+        ),
         (changed(turns=[{"speaker": "B", "text": 3}]), r"line 1: turn 0: text must be a string"),
         ("1 your persona: x\n2 only a message\n", r"line 2: expected “message<TAB>reply”"),
         ("1 your persona: x\n3 a\tb\n", r"line 2: line 3 follows line 1"),

@@ -108,7 +108,9 @@ def test_an_echo_is_another_reply_to_the_same_sentence(tmp_path):
     persona = ["i juggle .", "i sail ."]
     replies = [f"i juggle {things} every day ." for things in ("balls", "knives", "plates", "torches")]
     path.write_text(
-        "".join(json.dumps({"persona": persona, "response": reply, "entailed": [0]}) + "\n" for reply in replies)
+        "".join(
+            json.dumps({"persona": persona, "response": reply, "entailed": [0]}) + "\n" for reply in replies
+        )
     )
     echoed = set()
     for seed in range(20):

@@ -45,7 +45,9 @@ def test_rejected_replies_come_from_the_history_alone(renderer, tokenizer):
 def test_empty_replies_and_copies_of_the_chosen_one_are_left_out(renderer):
     engine = Scripted("", PAIRS[1].chosen, "Fine.")
     asked = [PAIRS[0], PAIRS[1], PAIRS[2]]
-    assert [pair.id for pair in generate_rejected(asked, engine, "stage1", renderer, GREEDY, 1)] == [PAIRS[2].id]
+    assert [pair.id for pair in generate_rejected(asked, engine, "stage1", renderer, GREEDY, 1)] == [
+        PAIRS[2].id
+    ]
 
 
 def test_an_engine_failure_names_the_pair(renderer):

@@ -26,7 +26,8 @@ def test_examples(raw, natural):
 
 
 @pytest.mark.parametrize(
-    "text", ["I own a Jeep.", "Oh, that's true! Do you have some good gyms near you?", "Wow 🙂", "He paid $5.50."]
+    "text",
+    ["I own a Jeep.", "Oh, that's true! Do you have some good gyms near you?", "Wow 🙂", "He paid $5.50."],
 )
 def test_ordinary_english_passes_unchanged(text):
     assert naturalise(text) == text

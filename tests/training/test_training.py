@@ -58,7 +58,14 @@ def run(base, renderer, recipe, out, examples=EXAMPLES):
     accelerator = accelerator_for(recipe)
     policy = fresh(base, renderer, recipe)
     try:
-        return train(SftTask(examples, renderer, recipe, accelerator.device), policy, recipe, out, accelerator, {"d": "1"})
+        return train(
+            SftTask(examples, renderer, recipe, accelerator.device),
+            policy,
+            recipe,
+            out,
+            accelerator,
+            {"d": "1"},
+        )
     finally:
         unwrap(policy)
 
@@ -97,7 +104,9 @@ def test_stage1_losses_fall_and_resume_equals_an_unbroken_run(base, renderer, tm
     assert record["finished_steps"] == 6 and record["data_sha256"] == {"d": "1"} and len(record["curve"]) == 6
     with pytest.raises(RecipeError, match="another recipe"):
         run(base, renderer, dataclasses.replace(RECIPE, seed=2), tmp_path / "whole")
-    reloaded = Policy(load_adapter(base, tmp_path / "whole" / "adapter", trainable=False), renderer.option_ids(9))
+    reloaded = Policy(
+        load_adapter(base, tmp_path / "whole" / "adapter", trainable=False), renderer.option_ids(9)
+    )
     unwrap(reloaded)
 
 
