@@ -1,38 +1,46 @@
-"""BERT's forward pass in NumPy: a small encoder without loading torch.
+"""A small BERT in ONNX Runtime: an encoder or a classifier without loading torch.
 
-Weights stay in the file: they are memory-mapped, so starting is instant and
-processes share them. Source: Devlin et al. 2019, with the exact (erf) GELU, as
-``transformers.BertModel``.
+The graph (``pal.bert_graph``) is written once from safetensors weights and
+kept in the cache folder. Sequences run one at a time, several side by side:
+no padding, and a sequence's result never depends on its neighbours.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 
+from pal.checkpoints import cache_dir
 from pal.errors import CheckpointError
+from pal.peft_files import read_safetensors
+
+_GRAPH = "model.onnx"
+_FORMAT = 1  # part of the cache key; raise it when the graph changes
 
 
 @dataclass(frozen=True)
 class BertWeights:
-    """Tensors by their transformers name, as read-only views of the file."""
+    """float32 tensors by their transformers name, and what the shapes do not tell."""
 
     tensors: dict[str, np.ndarray]
     layers: int
     heads: int
     epsilon: float
 
-    @property
-    def positions(self) -> int:
-        """The longest sequence the model knows, in tokens."""
-        return len(self.tensors["embeddings.position_embeddings.weight"])
-
     @classmethod
-    def open(cls, folder: Path) -> BertWeights:
-        """Weights of a folder with ``config.json`` and float32 ``model.safetensors``.
+    def read(cls, folder: Path) -> BertWeights:
+        """Weights of a folder with ``config.json`` and ``model.safetensors``.
 
         Raises:
             CheckpointError: a file is missing or is not such a model.
@@ -42,82 +50,111 @@ class BertWeights:
             if config["model_type"] != "bert" or config["hidden_act"] != "gelu":
                 raise ValueError(f"{config['model_type']} with {config['hidden_act']} is not supported")
             return cls(
-                _map_safetensors(folder / "model.safetensors"),
+                read_safetensors(folder / "model.safetensors", skip=("I64",)),
                 config["num_hidden_layers"],
                 config["num_attention_heads"],
                 config["layer_norm_eps"],
             )
         except (OSError, ValueError, KeyError) as error:
-            raise CheckpointError(f"{folder} is not a usable BERT encoder: {error}") from error
+            raise CheckpointError(f"{folder} is not a usable BERT: {error}") from error
 
-    def hidden_states(self, ids: np.ndarray, types: np.ndarray | None = None) -> np.ndarray:
-        """Last hidden states of sentences of one length, without padding.
+
+class Bert:
+    """A graph that is ready to run. Safe to call from many threads at once."""
+
+    def __init__(self, graph: Path):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # the pool below is what uses the other cores
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(_usable_cpus(), thread_name_prefix="bert")
+
+    def outputs(self, sequences: Sequence[tuple[Sequence[int], Sequence[int]]]) -> np.ndarray:
+        """What the graph's head makes of each sequence.
 
         Args:
-            ids: token ids, int [sentences, length].
-            types: segment of each token (0 or 1), same shape; None is all 0.
+            sequences: token ids and segments (0 or 1) of each, equally long.
 
         Returns:
-            float32 [sentences, length, hidden].
+            float32 [sequences, width of the head].
         """
-        words = self.tensors["embeddings.word_embeddings.weight"][ids]
-        positions = self.tensors["embeddings.position_embeddings.weight"][: ids.shape[1]]
-        segments = self.tensors["embeddings.token_type_embeddings.weight"][0 if types is None else types]
-        states = self._norm("embeddings.LayerNorm", words + positions + segments)
-        for layer in range(self.layers):
-            name = f"encoder.layer.{layer}"
-            attended = self._linear(f"{name}.attention.output.dense", self._attention(name, states))
-            states = self._norm(f"{name}.attention.output.LayerNorm", states + attended)
-            inner = _gelu(self._linear(f"{name}.intermediate.dense", states))
-            states = self._norm(
-                f"{name}.output.LayerNorm", states + self._linear(f"{name}.output.dense", inner)
-            )
-        return states
+        if len(sequences) == 1:
+            return self._run(sequences[0])
+        return np.concatenate(list(self._pool.map(self._run, sequences)))
 
-    def _attention(self, name: str, states: np.ndarray) -> np.ndarray:
-        sentences, length, hidden = states.shape
-
-        def split(part: str) -> np.ndarray:
-            projected = self._linear(f"{name}.attention.self.{part}", states)
-            return projected.reshape(sentences, length, self.heads, -1).transpose(0, 2, 1, 3)
-
-        query, key, value = split("query"), split("key"), split("value")
-        scores = query @ key.transpose(0, 1, 3, 2) * np.float32(query.shape[-1] ** -0.5)
-        scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
-        weights = scores / scores.sum(axis=-1, keepdims=True)
-        return (weights @ value).transpose(0, 2, 1, 3).reshape(sentences, length, hidden)
-
-    def _linear(self, name: str, states: np.ndarray) -> np.ndarray:
-        return states @ self.tensors[f"{name}.weight"].T + self.tensors[f"{name}.bias"]
-
-    def _norm(self, name: str, states: np.ndarray) -> np.ndarray:
-        centred = states - states.mean(axis=-1, keepdims=True)
-        variance = np.square(centred).mean(axis=-1, keepdims=True)
-        scaled = centred / np.sqrt(variance + np.float32(self.epsilon))
-        return scaled * self.tensors[f"{name}.weight"] + self.tensors[f"{name}.bias"]
+    def _run(self, sequence: tuple[Sequence[int], Sequence[int]]) -> np.ndarray:
+        ids, types = (np.array([values], np.int32) for values in sequence)
+        return self._session.run(None, {"ids": ids, "types": types})[0]
 
 
-def _gelu(x: np.ndarray) -> np.ndarray:
-    """x·Φ(x); erf by Abramowitz and Stegun 7.1.26, absolute error below 1.5e-7."""
-    z = np.abs(x) * np.float32(0.5**0.5)
-    t = 1 / (1 + np.float32(0.3275911) * z)
-    series = np.zeros_like(t)
-    for coefficient in (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592):
-        series = (series + np.float32(coefficient)) * t
-    erf = np.copysign(1 - series * np.exp(-z * z), x)
-    return np.float32(0.5) * x * (1 + erf)
+def cached_graph(
+    name: str,
+    identity: Sequence[str],
+    weights: Callable[[], BertWeights],
+    head: str,
+    *,
+    quantised: bool,
+) -> Path:
+    """The graph's file in the cache, written when no run has done so yet.
+
+    Args:
+        name: what its folder is called, before a hash.
+        identity: what the weights depend on.
+        weights: reads them, when they are needed.
+        head, quantised: as in ``pal.bert_graph.write_graph``.
+
+    Raises:
+        CheckpointError: the weights or the cache folder cannot be used.
+    """
+    key = hashlib.sha256(json.dumps([_FORMAT, head, quantised, *identity]).encode()).hexdigest()[:32]
+    root = cache_dir() / "graphs"
+    folder = root / f"{name}-{key}"
+    if not folder.is_dir():
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            with FileLock(root / f".{name}.lock"):
+                if not folder.is_dir():
+                    _write(folder, weights(), head, quantised)
+        except OSError as error:
+            raise CheckpointError(
+                f"Cannot write the model cache {root}: {error}. "
+                "Free some space, or set PAL_CACHE to another folder."
+            ) from error
+    return folder / _GRAPH
 
 
-def _map_safetensors(path: Path) -> dict[str, np.ndarray]:
-    """Views of the float32 tensors of a safetensors file (8-byte header size,
-    JSON header, data); other types are left out."""
-    with path.open("rb") as stream:
-        size = int.from_bytes(stream.read(8), "little")
-        header = json.loads(stream.read(size))
-    data = np.memmap(path, dtype=np.uint8, mode="r", offset=8 + size)
-    tensors = {}
-    for name, entry in header.items():
-        if name != "__metadata__" and entry["dtype"] == "F32":
-            begin, end = entry["data_offsets"]
-            tensors[name] = data[begin:end].view(np.float32).reshape(entry["shape"])
-    return tensors
+def file_identity(path: Path) -> str:
+    """Name, size and time of a large file: who changes it changes these.
+
+    Raises:
+        CheckpointError: there is no such file.
+    """
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
+    return f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
+
+
+def _write(folder: Path, weights: BertWeights, head: str, quantised: bool) -> None:
+    from pal.bert_graph import write_graph
+
+    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    try:
+        write_graph(weights, head, quantised, partial / _GRAPH)
+        for path in partial.iterdir():
+            path.chmod(0o644)
+        partial.chmod(0o755)  # mkdtemp makes it private
+        os.rename(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _usable_cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

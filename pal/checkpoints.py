@@ -175,4 +175,11 @@ def run(args: argparse.Namespace) -> int:
     print(f"base:      {fetch_base(progress=not args.quiet)}")
     print(f"tokenizer: {base_tokenizer_path()}")
     print(f"encoder:   {fetch_encoder(progress=not args.quiet)}")
+    from pal.encoder import MiniLMEncoder
+    from pal.evaluation.consistency import FOLDER, ConsistencyModel
+
+    MiniLMEncoder().load()  # these write their graphs into the cache
+    if FOLDER.is_dir():
+        ConsistencyModel.load()
+    print(f"graphs:    {cache_dir() / 'graphs'}")
     return 0

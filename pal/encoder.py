@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pal.bert import BertWeights
+from pal.bert import Bert, BertWeights, cached_graph, file_identity
 from pal.checkpoints import fetch_encoder
+from pal.recent import Recent
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 DIMENSIONS = 384
 MAX_TOKENS = 256  # the model's own limit; the rest of a longer text is left out
 CACHED_SENTENCES = 4096
-_BATCH = 32
 
 
 class MiniLMEncoder:
@@ -31,10 +34,9 @@ class MiniLMEncoder:
 
     def __init__(self, folder: Path | None = None, cached: int = CACHED_SENTENCES):
         self._folder = folder
-        self._limit = cached
+        self._recent: Recent[str] = Recent(cached)
         self._lock = threading.Lock()
-        self._loaded: tuple | None = None
-        self._cache: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._loaded: tuple[Tokenizer, Bert] | None = None
 
     def cosines(self, text: str, sentences: Sequence[str]) -> list[float]:
         """Cosine of ``text`` with each sentence, in [-1, 1]."""
@@ -47,22 +49,15 @@ class MiniLMEncoder:
         Raises:
             CheckpointError: the model cannot be fetched or read.
         """
-        found: dict[str, np.ndarray] = {}
-        with self._lock:
-            for text in texts:
-                if text in self._cache:
-                    self._cache.move_to_end(text)
-                    found[text] = self._cache[text]
-        missing = [text for text in dict.fromkeys(texts) if text not in found]
-        if missing:
-            found.update(zip(missing, self._compute(missing), strict=True))
-            with self._lock:
-                self._cache.update((text, found[text]) for text in missing)
-                while len(self._cache) > self._limit:
-                    self._cache.popitem(last=False)
-        return np.stack([found[text] for text in texts]) if texts else np.zeros((0, DIMENSIONS), np.float32)
+        rows = self._recent.rows(texts, self._compute)
+        return np.stack(rows) if rows else np.zeros((0, DIMENSIONS), np.float32)
 
-    def _load(self) -> tuple:
+    def load(self) -> tuple[Tokenizer, Bert]:
+        """Read the model, unless that is done; the first time ever writes its graph.
+
+        Raises:
+            CheckpointError: the model cannot be fetched or read.
+        """
         with self._lock:
             if self._loaded is None:
                 from tokenizers import Tokenizer
@@ -71,18 +66,19 @@ class MiniLMEncoder:
                 tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
                 tokenizer.enable_truncation(MAX_TOKENS)
                 tokenizer.no_padding()
-                self._loaded = tokenizer, BertWeights.open(folder)
+                weights = folder / "model.safetensors"
+                graph = cached_graph(
+                    "encoder",
+                    [file_identity(weights)],
+                    lambda: BertWeights.read(folder),
+                    "embedding",
+                    quantised=False,
+                )
+                self._loaded = tokenizer, Bert(graph)
             return self._loaded
 
     def _compute(self, texts: list[str]) -> np.ndarray:
-        tokenizer, weights = self._load()
-        by_length: dict[int, list[tuple[int, list[int]]]] = {}
-        for index, encoding in enumerate(tokenizer.encode_batch(texts)):
-            by_length.setdefault(len(encoding.ids), []).append((index, encoding.ids))
-        vectors = np.empty((len(texts), DIMENSIONS), np.float32)
-        for group in by_length.values():
-            for start in range(0, len(group), _BATCH):
-                indices, ids = zip(*group[start : start + _BATCH], strict=True)
-                pooled = weights.hidden_states(np.array(ids)).mean(axis=1)
-                vectors[list(indices)] = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
-        return vectors
+        tokenizer, bert = self.load()
+        sequences = [(encoding.ids, encoding.type_ids) for encoding in tokenizer.encode_batch(texts)]
+        pooled = bert.outputs(sequences)
+        return pooled / np.linalg.norm(pooled, axis=1, keepdims=True)

@@ -9,7 +9,6 @@ so nothing is lost). See ``LlamaModel.permute`` of llama.cpp's converter.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -22,7 +21,7 @@ from safetensors.numpy import save_file
 
 from pal.checkpoints import cache_dir, fetch_base
 from pal.errors import CheckpointError
-from pal.peft_files import UNUSUAL, read_peft
+from pal.peft_files import UNUSUAL, adapter_hash, read_peft
 
 if TYPE_CHECKING:
     from gguf import GGUFReader
@@ -128,22 +127,6 @@ def gguf_to_peft(gguf_path: Path, out_dir: Path, base: Path | None = None) -> Pa
     save_file(tensors, out_dir / "adapter_model.safetensors", metadata={"format": "pt"})
     (out_dir / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n")
     return out_dir
-
-
-def adapter_hash(adapter_dir: Path) -> str:
-    """Hex SHA-256 of an adapter's configuration and weights; names it in records.
-
-    Raises:
-        CheckpointError: a file is missing.
-    """
-    digest = hashlib.sha256()
-    for name in ("adapter_config.json", "adapter_model.safetensors"):
-        try:
-            with (adapter_dir / name).open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
-        except OSError as error:
-            raise CheckpointError(f"{adapter_dir} is not a PEFT adapter: {error.strerror}: {name}") from error
-    return digest.hexdigest()
 
 
 def gguf_adapter(adapter_dir: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,8 +44,25 @@ def read_peft(
     return config, tensors
 
 
-def read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    """Tensors as float32, bfloat16 included (which NumPy lacks), without torch.
+def adapter_hash(adapter_dir: Path) -> str:
+    """Hex SHA-256 of an adapter's configuration and weights; names it in records.
+
+    Raises:
+        CheckpointError: a file is missing.
+    """
+    digest = hashlib.sha256()
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        try:
+            with (adapter_dir / name).open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        except OSError as error:
+            raise CheckpointError(f"{adapter_dir} is not a PEFT adapter: {error.strerror}: {name}") from error
+    return digest.hexdigest()
+
+
+def read_safetensors(path: Path, skip: Sequence[str] = ()) -> dict[str, np.ndarray]:
+    """Tensors as float32, bfloat16 included (which NumPy lacks), without torch;
+    those of a type in ``skip`` (safetensors' names) are left out.
 
     Raises:
         OSError: the file cannot be read.
@@ -56,6 +74,8 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     except Exception as error:  # SafetensorError has no public base of its own
         raise ValueError(f"{path.name}: {error}") from error
     for name, entry in entries:
+        if entry["dtype"] in skip:
+            continue
         if entry["dtype"] == "BF16":
             flat = (np.frombuffer(entry["data"], dtype="<u2").astype(np.uint32) << 16).view(np.float32)
         elif entry["dtype"] in ("F32", "F16"):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pal import checkpoints
-from pal.bert import BertWeights
+from pal.bert import Bert, BertWeights
 from pal.encoder import MiniLMEncoder
 from pal.errors import CheckpointError
 
@@ -70,10 +70,8 @@ def test_the_sentence_that_answers_is_the_nearest(encoder):
 def test_sentences_seen_lately_are_not_computed_again(folder, monkeypatch):
     encoder = MiniLMEncoder(folder, cached=3)
     computed = []
-    real = BertWeights.hidden_states
-    monkeypatch.setattr(
-        BertWeights, "hidden_states", lambda self, ids: computed.append(len(ids)) or real(self, ids)
-    )
+    real = Bert.outputs
+    monkeypatch.setattr(Bert, "outputs", lambda self, ids: computed.append(len(ids)) or real(self, ids))
     first = encoder.embed(["a", "b", "c"])
     assert sum(computed) == 3
     assert np.array_equal(encoder.embed(["c", "a"]), first[[2, 0]])
@@ -114,6 +112,6 @@ def test_torch_is_not_loaded(folder):
 def test_a_folder_that_is_no_encoder_is_named(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "llama", "hidden_act": "silu"}')
     with pytest.raises(CheckpointError, match="llama"):
-        BertWeights.open(tmp_path)
+        BertWeights.read(tmp_path)
     with pytest.raises(CheckpointError, match=str(tmp_path / "nothing")):
-        BertWeights.open(tmp_path / "nothing")
+        BertWeights.read(tmp_path / "nothing")

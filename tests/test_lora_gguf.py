@@ -13,7 +13,8 @@ from pal import checkpoints, lora_gguf
 from pal.dialogue import Exchange
 from pal.engines.llamacpp_server import VariantServer
 from pal.errors import CheckpointError
-from pal.lora_gguf import adapter_hash, gguf_adapter, gguf_to_peft, peft_to_gguf
+from pal.lora_gguf import gguf_adapter, gguf_to_peft, peft_to_gguf
+from pal.peft_files import adapter_hash
 from tests.adapters import write_random_adapter
 
 PERSONA = ["I am a nurse.", "I have two cats.", "I love hiking.", "My brother lives in Peru."]

@@ -59,19 +59,20 @@ def peft_probabilities(module, encoder, pairs) -> np.ndarray:
 
 def test_probabilities_equal_those_of_peft_and_transformers(model, trained, encoder):
     expected = peft_probabilities(trained[1], encoder, PAIRS)
-    got = model.probabilities(PAIRS)
-    assert got.shape == (len(PAIRS), 3) and got.dtype == np.float32
-    assert np.abs(got - expected).max() < 1e-3
+    exact = ConsistencyModel.load(trained[0], encoder, quantised=False).probabilities(PAIRS)
+    assert exact.shape == (len(PAIRS), 3) and exact.dtype == np.float32
+    assert np.abs(exact - expected).max() < 1e-3
     assert expected.std(axis=0).min() > 0.02  # the random adapter tells the pairs apart
-    assert np.allclose(got.sum(axis=1), 1, atol=1e-5)
+    assert np.abs(model.probabilities(PAIRS) - expected).max() < 0.05
+    assert np.allclose(model.probabilities(PAIRS).sum(axis=1), 1, atol=1e-5)
 
 
 def test_a_pair_is_the_same_alone_and_among_others_and_keeps_its_place(trained, encoder, model):
     alone = np.concatenate(
         [ConsistencyModel.load(trained[0], encoder).probabilities([one]) for one in PAIRS[:4]]
     )
-    assert np.allclose(model.probabilities(PAIRS)[:4], alone, atol=1e-5)
-    assert np.allclose(model.probabilities(PAIRS[::-1]), model.probabilities(PAIRS)[::-1], atol=1e-5)
+    assert np.array_equal(model.probabilities(PAIRS)[:4], alone)
+    assert np.array_equal(model.probabilities(PAIRS[::-1]), model.probabilities(PAIRS)[::-1])
     assert model.probabilities([]).shape == (0, 3)
 
 
@@ -115,7 +116,7 @@ def test_many_threads_get_the_same_probabilities(trained, encoder, model):
         thread.start()
     for thread in threads:
         thread.join()
-    assert all(np.allclose(result, expected, atol=1e-5) for result in results)
+    assert all(np.array_equal(result, expected) for result in results)
 
 
 def test_torch_is_not_loaded(trained, encoder):

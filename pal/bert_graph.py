@@ -1,0 +1,155 @@
+"""BERT's forward pass as an ONNX graph, built from its weights.
+
+Source: Devlin et al. 2019 with the exact (erf) GELU, as ``transformers``'
+BertModel. The fused nodes are ONNX Runtime's own ("com.microsoft").
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+if TYPE_CHECKING:
+    from pal.bert import BertWeights
+
+EMBEDDING = "embedding"  # mean of the last hidden states: [1, hidden]
+CLASSIFIER = "classifier"  # logits of pooler and classifier: [1, labels]
+WEIGHTS = "weights.bin"  # beside the graph
+_FUSED = "com.microsoft"
+# One bit less than int8 has: without VNNI instructions, x86 adds two products in 16 bits.
+_LARGEST_WEIGHT = 63
+
+
+def write_graph(weights: BertWeights, head: str, quantised: bool, path: Path) -> None:
+    """Write the graph from ``ids`` and ``types`` (int32 [1, length]) to ``head``,
+    ``EMBEDDING`` or ``CLASSIFIER``; float32, or ``quantised``: word table and
+    linear layers in 8 bits. The weights go to a file beside ``path``, which is
+    mapped when the graph runs: only the words in use take memory."""
+    graph = _Graph(weights, quantised)
+    states = graph.embeddings()
+    for layer in range(weights.layers):
+        # a classifier reads the first token alone, so the last layer computes no other
+        first = head == CLASSIFIER and layer == weights.layers - 1
+        states = graph.layer(f"encoder.layer.{layer}", states, only_first=first)
+    if head == CLASSIFIER:
+        flat = graph.add("Squeeze", [states, graph.constant("axis 1", np.array([1], np.int64))])
+        pooled = graph.add("Tanh", [graph.exact_linear("pooler.dense", flat)])
+        output = graph.exact_linear("classifier", pooled)
+    else:
+        output = graph.add(
+            "ReduceMean", [states, graph.constant("axis 1", np.array([1], np.int64))], keepdims=0
+        )
+    onnx.save(graph.model(output), path, save_as_external_data=True, location=WEIGHTS, size_threshold=1 << 16)
+
+
+class _Graph:
+    """Nodes and constants of a graph under construction; methods return the
+    name of the value that they add."""
+
+    def __init__(self, weights: BertWeights, quantised: bool):
+        self._weights = weights
+        self._quantised = quantised
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: dict[str, onnx.TensorProto] = {}
+
+    def add(self, operation: str, inputs: list[str], domain: str = "", outputs: int = 1, **attributes):
+        """A node; its output's name, or a list of names when it has several."""
+        names = [f"{operation} {len(self._nodes)}.{index}" for index in range(outputs)]
+        self._nodes.append(
+            helper.make_node(operation, inputs, names, name=names[0], domain=domain, **attributes)
+        )
+        return names[0] if outputs == 1 else names
+
+    def constant(self, name: str, value: np.ndarray) -> str:
+        self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
+        return name
+
+    def weight(self, name: str) -> str:
+        return self.constant(name, self._weights.tensors[name])
+
+    def embeddings(self) -> str:
+        """Words, positions and segments, normalised: [1, length, hidden]."""
+        length = self.add("Shape", ["ids"], start=1)
+        places = self.add(
+            "Slice",
+            [
+                self.weight("embeddings.position_embeddings.weight"),
+                self.constant("zero", np.array([0], np.int64)),
+                length,
+            ],
+        )
+        segments = self.add("Gather", [self.weight("embeddings.token_type_embeddings.weight"), "types"])
+        total = self.add("Add", [self.add("Add", [self._words(), places]), segments])
+        return self.add(
+            "LayerNormalization",
+            [total, self.weight("embeddings.LayerNorm.weight"), self.weight("embeddings.LayerNorm.bias")],
+            epsilon=self._weights.epsilon,
+        )
+
+    def _words(self) -> str:
+        name = "embeddings.word_embeddings.weight"
+        if not self._quantised:
+            return self.add("Gather", [self.weight(name), "ids"])
+        table = self._weights.tensors[name]  # 8 bits with a scale of its own for each word
+        scales = np.maximum(np.abs(table).max(axis=1, keepdims=True), 1e-12) / np.float32(127)
+        rows = self.constant(f"{name} int8", np.round(table / scales).astype(np.int8))
+        found = self.add("Cast", [self.add("Gather", [rows, "ids"])], to=TensorProto.FLOAT)
+        return self.add("Mul", [found, self.add("Gather", [self.constant(f"{name} scales", scales), "ids"])])
+
+    def layer(self, name: str, states: str, *, only_first: bool) -> str:
+        """A transformer layer; with ``only_first``, its output for the first token."""
+        parts = [f"{name}.attention.self.{part}" for part in ("query", "key", "value")]
+        tensors = self._weights.tensors
+        weight = np.concatenate([tensors[f"{part}.weight"] for part in parts])
+        bias = self.constant(f"{name} bias", np.concatenate([tensors[f"{part}.bias"] for part in parts]))
+        projected = self.add(
+            "Split", [self._matmul(f"{name} qkv", states, weight)], outputs=3, axis=2, num_outputs=3
+        )
+        attended = self.add("MultiHeadAttention", [*projected, bias], _FUSED, num_heads=self._weights.heads)
+        if only_first:
+            first = self.constant("first", np.array([0], np.int64))
+            attended, states = (self.add("Gather", [value, first], axis=1) for value in (attended, states))
+        states = self._dense_norm(f"{name}.attention.output", attended, states)
+        inner = self._matmul(name, states, tensors[f"{name}.intermediate.dense.weight"])
+        inner = self.add("BiasGelu", [inner, self.weight(f"{name}.intermediate.dense.bias")], _FUSED)
+        return self._dense_norm(f"{name}.output", inner, states)
+
+    def _dense_norm(self, name: str, inputs: str, residual: str) -> str:
+        values = [
+            self._matmul(name, inputs, self._weights.tensors[f"{name}.dense.weight"]),
+            residual,
+            self.weight(f"{name}.LayerNorm.weight"),
+            self.weight(f"{name}.LayerNorm.bias"),
+            self.weight(f"{name}.dense.bias"),
+        ]
+        return self.add("SkipLayerNormalization", values, _FUSED, epsilon=self._weights.epsilon)
+
+    def _matmul(self, name: str, inputs: str, weight: np.ndarray) -> str:
+        """``inputs`` times the transpose of ``weight`` [out, in]. Quantised: 8-bit
+        weights with a scale for each output, inputs with one for the sequence."""
+        if not self._quantised:
+            return self.add("MatMul", [inputs, self.constant(f"{name} weight", weight.T)])
+        scales = np.maximum(np.abs(weight).max(axis=1), 1e-12) / np.float32(_LARGEST_WEIGHT)
+        whole = np.round(weight.T / scales).astype(np.int8)
+        values = [self.constant(f"{name} int8", whole), self.constant(f"{name} scales", scales)]
+        return self.add("DynamicQuantizeMatMul", [inputs, *values], _FUSED)
+
+    def exact_linear(self, name: str, inputs: str) -> str:
+        """A small linear layer in float32."""
+        return self.add(
+            "Gemm", [inputs, self.weight(f"{name}.weight"), self.weight(f"{name}.bias")], transB=1
+        )
+
+    def model(self, output: str) -> onnx.ModelProto:
+        """The finished model."""
+        inputs = [
+            helper.make_tensor_value_info(name, TensorProto.INT32, [1, "length"]) for name in ("ids", "types")
+        ]
+        outputs = [helper.make_tensor_value_info(output, TensorProto.FLOAT, [1, None])]
+        graph = helper.make_graph(self._nodes, "bert", inputs, outputs, list(self._constants.values()))
+        imports = [helper.make_opsetid("", 20), helper.make_opsetid(_FUSED, 1)]
+        return helper.make_model(graph, opset_imports=imports, ir_version=10)
