@@ -73,7 +73,7 @@ class Bert:
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(_usable_cpus(), thread_name_prefix="bert")
+        return ThreadPoolExecutor(usable_cpus(), thread_name_prefix="bert")
 
     def outputs(self, sequences: Sequence[tuple[Sequence[int], Sequence[int]]]) -> np.ndarray:
         """What the graph's head makes of each sequence.
@@ -156,5 +156,6 @@ def _write(folder: Path, weights: BertWeights, head: str, quantised: bool) -> No
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _usable_cpus() -> int:
+def usable_cpus() -> int:
+    """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

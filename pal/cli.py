@@ -17,6 +17,7 @@ COMMANDS = {
     "evaluate": ("pal.evaluation.evaluate", "measure selections and replies on a dialogues file"),
     "evaluate-questions": ("pal.evaluation.plain_questions", "measure selections on plain questions"),
     "check-relevance": ("pal.evaluation.relevance_check", "measure the relevance measure on gold replies"),
+    "consistency": ("pal.evaluation.consistency_command", "score pairs of persona sentence and reply"),
     "report": ("pal.evaluation.report", "write assets/results and the README's results from evaluations"),
     "ratings": ("pal.ratings.commands", "progress, statistics, exports and backup of the ratings"),
     "bench": ("pal.bench", "measure time and memory of the three-way turn"),

@@ -176,4 +176,4 @@ def test_a_changed_file_is_another_file(tmp_path):
 
 
 def test_one_thread_for_each_usable_cpu():
-    assert 1 <= bert._usable_cpus() <= 1024
+    assert 1 <= bert.usable_cpus() <= 1024

@@ -52,7 +52,7 @@ def read_jsonl(path: str | Path) -> Iterator[tuple[int, dict]]:
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({error}).") from None
     for number, line in enumerate(lines, 1):
@@ -71,7 +71,7 @@ def _json_object(path: Path, number: int, line: str) -> dict:
 
 
 def _read_jsonl(path: Path, text: str) -> Iterator[Dialogue]:
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
                 yield _dialogue(_json_object(path, number, line))
@@ -122,7 +122,7 @@ def _read_parlai(path: Path, text: str) -> Iterator[Dialogue]:
         )
 
     last = 0
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         match = re.match(r"(\d+) (.*)", line)

@@ -47,6 +47,12 @@ def test_jsonl(tmp_path):
     assert dialogue.turns[3].persona == () and dialogue.turns[0].persona is None
 
 
+def test_a_line_separator_inside_a_text_ends_no_line(tmp_path):
+    row = ROW | {"turns": [{"speaker": "A", "text": "one\u2028two\x85three", "persona": None}]}
+    [dialogue] = read_dialogues(write(tmp_path, json.dumps(row, ensure_ascii=False) + "\n"))
+    assert dialogue.turns[0].text == "one\u2028two\x85three"
+
+
 def test_parlai_with_candidates_and_opening_silence(tmp_path):
     first, second = read_dialogues(write(tmp_path, PARLAI_SELF))
     assert first.personas == {"A": (), "B": ("i am a nurse .", "i have a cat .")}

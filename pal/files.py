@@ -1,0 +1,31 @@
+"""Writing files whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from pal.errors import DataError
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text under another name and rename it, so that a reader, or a
+    stopped run, never sees half of it. Makes the folder.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                stream.write(text)
+            os.chmod(name, 0o644)  # mkstemp makes it private
+            os.replace(name, path)
+        except BaseException:
+            os.unlink(name)
+            raise
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {error.strerror}.") from error
