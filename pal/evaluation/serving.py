@@ -129,5 +129,5 @@ def adapter_hashes(variants: Sequence[str], adapters: Path) -> dict[str, str]:
 
 def software() -> dict[str, str]:
     """Versions that a number may depend on."""
-    packages = ("torch", "transformers", "peft", "xllamacpp", "sacrebleu", "rouge-score")
+    packages = ("torch", "transformers", "peft", "xllamacpp", "onnxruntime", "sacrebleu", "rouge-score")
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
