@@ -8,7 +8,7 @@ INTRODUCTION = (
     "Compare three replies without knowing which model wrote them. Your votes can retrain the model."
 )
 COLUMNS = ("A", "B", "C")
-PLACES = ("best", "middle", "worst")
+PLACES = ("best", "second", "third")
 FLAG_KEYS = dict(zip(FLAGS, "uxpik", strict=True))
 FLAG_LABELS = {
     "uses_persona": "uses persona",
@@ -53,9 +53,9 @@ cake?</i></p>
 <tr><td><q>Oh, I would love to, but nuts and I don't get along. Do you have anything with honey?</q></td>
 <td>best · <b>uses persona</b></td></tr>
 <tr><td><q>Cake sounds nice, thanks!</q></td>
-<td>middle · <b>contradicts it</b>: almonds are nuts</td></tr>
+<td>second · <b>contradicts it</b>: almonds are nuts</td></tr>
 <tr><td><q>I keep bees. I am allergic to nuts.</q></td>
-<td>worst · <b>parrots it</b>: copied, and no answer</td></tr>
+<td>third · <b>parrots it</b>: copied, and no answer</td></tr>
 </table>
 <p><b>ignores user</b>: it does not react to the last message. <b>broken</b>: garbled, cut off, endless
 repetition, or empty. A reply that does not need the persona is not wrong because it leaves it out.</p>

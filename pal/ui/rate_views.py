@@ -62,8 +62,7 @@ def verdict(rating: Rating, column: int) -> str:
         return "all bad"
     rank = rating.ranks[column]
     tie = " (tie)" if rating.ranks.count(rank) > 1 else ""
-    last = rank == max(rating.ranks) and rank > 1
-    return (PLACES[-1] if last else PLACES[rank - 1]) + tie
+    return PLACES[rank - 1] + tie
 
 
 def _selected(reply: ReplyRecord, persona: Sequence[str]) -> str:

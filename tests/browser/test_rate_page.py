@@ -97,7 +97,7 @@ def test_keyboard_and_mouse_write_the_same_rows(rate):
     mouse, _ = rate()
     agree(mouse)
     column = [mouse.get_by_label(f"Reply {letter}", exact=True) for letter in "ABC"]
-    for number, name in ((0, "contradicts it"), (0, "parrots it"), (0, "middle"), (1, "uses persona")):
+    for number, name in ((0, "contradicts it"), (0, "parrots it"), (0, "second"), (1, "uses persona")):
         column[number].get_by_role("button", name=name).click()
     for number, name in ((1, "best"), (0, "parrots it"), (2, "best")):
         column[number].get_by_role("button", name=name).click()

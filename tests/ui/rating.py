@@ -59,9 +59,10 @@ class Maker:
         )
 
 
-def host(folder: Path, items: int = 3, make: Maker | None = None, **queue) -> RatingHost:
-    """Rating over a store in ``folder`` with a few items and no gold."""
+def host(folder: Path, items: int = 3, make: Maker | None = None, gold: int = 0, **queue) -> RatingHost:
+    """Rating over a store in ``folder`` with a few items."""
     some = [scene.item(number) for number in range(items)]
+    some += [scene.item(number, gold=True) for number in range(gold)]
     desk = scene.desk(f"sqlite:///{folder / 'ratings.sqlite3'}", some, now, **queue)
     return RatingHost(desk, make or Maker())
 

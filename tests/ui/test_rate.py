@@ -153,6 +153,20 @@ def test_the_queue_ends_at_one_hundred_percent(serve, tmp_path):
     assert [one.all_bad for one in stored].count(True) == 1 and [one.skip for one in stored].count(True) == 1
 
 
+def test_a_gold_item_looks_like_any_other_until_the_vote(serve, tmp_path):
+    visitor = Annotator(serve(rating=host(tmp_path, items=1, gold=1)), "one").start()
+    looks = set()
+    while visitor.phase == "rate":
+        plain = re.sub(r'<p class="rate-new.*?</p>', "", visitor.view)
+        looks.add(re.sub(r"<(p|li)[^>]*>[^<]*<|data-turn=\S+|\d+", "", plain))
+        gold = set(visitor.texts()) == {"Good.", "Fair.", "Bad."}
+        assert "gold" not in visitor.view.lower()
+        visitor.vote()
+        assert ("Written by hand" in visitor.view) is gold
+        visitor.do("next")
+    assert len(looks) == 1
+
+
 def test_a_skip_reveals_nothing(serve, tmp_path):
     visitor = Annotator(serve(rating=host(tmp_path)), "one").start()
     before = len(visitor.heard)
