@@ -123,12 +123,9 @@ function vote({skip}) {
 }
 function place(column, rank) {
   marks.bad = false;
-  const off = marks.ranks[column] === rank;
-  marks.ranks[column] = off ? 0 : rank;
-  current = column;
-  if (off) return;
+  marks.ranks[column] = rank;
   const next = [1, 2].map((step) => (column + step) % 3).find((other) => !marks.ranks[other]);
-  if (next !== undefined) current = next;
+  current = next ?? column;
 }
 function flag(column, name) {
   const flags = marks.flags[column];

@@ -148,7 +148,7 @@ def test_a_corrected_answer_is_one_active_rating_with_its_history(rate):
     press(page, "z")
     expect(page.get_by_text("You correct an earlier vote")).to_be_visible()
     assert len(pressed(page)) == 3
-    press(page, "a", "3")
+    press(page, "a", "3", "3")
     page.reload()
     expect(page.get_by_text("You correct an earlier vote")).to_be_visible()
     press(page, "c", "1", "Enter")
