@@ -78,6 +78,7 @@ def summarise(measured: dict[str, dict]) -> dict[str, object]:
         "turn_seconds_p95": round(_percentile(pal["turns"], 0.95), 4),
         "first_token_seconds": round(statistics.median(pal["first"]), 4),
         "tokens_per_second": round(pal["tokens"] / sum(pal["turns"]), 1),
+        "badges_seconds": round(statistics.median(pal["badges"]), 4),
         "evaluated_prompt_tokens_per_turn": round(pal["evaluated"] / len(pal["turns"]), 1),
         "peak_rss_mb": round(pal["peak_rss_mb"], 1),
         "startup_seconds": round(pal["startup"], 2),
@@ -147,12 +148,20 @@ def _measure(mode: str, repeats: int, long_turns: int) -> dict:
     else:
         responder = build_responder(settings)
     startup = time.perf_counter() - begun
-    figures = {"startup": startup, "turns": [], "first": [], "tokens": 0, "evaluated": 0, "long": []}
+    figures = {
+        "startup": startup,
+        "turns": [],
+        "badges": [],
+        "first": [],
+        "tokens": 0,
+        "evaluated": 0,
+        "long": [],
+    }
     _conversation(responder, MESSAGES[:2], "warm-up", mode, None)
     for repeat in range(repeats):
         _conversation(responder, MESSAGES, f"chat-{repeat}", mode, figures)
     if long_turns:
-        long = {"turns": [], "first": [], "tokens": 0, "evaluated": 0}
+        long = {"turns": [], "badges": [], "first": [], "tokens": 0, "evaluated": 0}
         messages = [MESSAGES[turn % len(MESSAGES)] for turn in range(long_turns)]
         _conversation(responder, messages, "long", mode, long)
         figures["long"] = long["turns"]
@@ -183,13 +192,15 @@ def _conversation(responder, messages, session: str, mode: str, figures: dict | 
                 chosen[event.variant] = event.selection.selected
             elif isinstance(event, Done):
                 replies[event.variant] = event
+                seconds = time.perf_counter() - begun  # the badges come after the text
             elif isinstance(event, Failed):
                 raise EngineError(f"{event.variant}: {event.message}")
-        seconds = time.perf_counter() - begun
+        whole = time.perf_counter() - begun
         for variant in VARIANTS:
             histories[variant].append(Exchange(message, replies["aligned"].text, chosen.get(variant)))
         if figures is not None:
             figures["turns"].append(seconds)
+            figures["badges"].append(whole - seconds)
             figures["first"].append(first)
             figures["tokens"] += sum(done.generated for done in replies.values())
             figures["evaluated"] += sum(done.evaluated for done in replies.values())

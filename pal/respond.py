@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
+
+import numpy as np
 
 from pal.dialogue import Exchange
 from pal.engines.base import (
@@ -19,9 +22,15 @@ from pal.engines.base import (
     ReplyRequest,
     SelectRequest,
 )
+from pal.errors import PalError
 from pal.persona import Persona
 from pal.prompt import Renderer
 from pal.selection import Selection, SelectionSettings, combine
+
+CONSISTENCY_LABELS = ("contradiction", "neutral", "entailment")
+UNJUDGED = "The consistency model failed; the reply is not affected."
+
+log = logging.getLogger(__name__)
 
 
 class Encoder(Protocol):
@@ -31,10 +40,18 @@ class Encoder(Protocol):
         """Cosine of ``text`` with each sentence, in [-1, 1]."""
 
 
+class ConsistencyScorer(Protocol):
+    """``pal.evaluation.consistency.ConsistencyModel``, or a stand-in."""
+
+    def probabilities(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+        """(persona sentence, reply) → [pairs, 3] in the order of ``CONSISTENCY_LABELS``."""
+
+
 @dataclass(frozen=True)
 class TurnRequest:
     """What one turn needs. ``histories[variant]`` are that variant's finished
-    exchanges: shared texts, but each with its own earlier selections."""
+    exchanges: shared texts, but each with its own earlier selections. With
+    ``judge``, replies are judged once all are written, where the responder can."""
 
     persona: Persona
     user: str
@@ -43,6 +60,7 @@ class TurnRequest:
     seed: int
     session: str
     variants: Sequence[str] = VARIANTS
+    judge: bool = True
 
 
 @dataclass(frozen=True)
@@ -57,20 +75,36 @@ class Selected:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """What a finished reply says about the persona: for each sentence the
+    probabilities in the order of ``CONSISTENCY_LABELS``. None with a
+    ``message`` for the visitor when they could not be had."""
+
+    variant: str
+    consistency: tuple[tuple[float, float, float], ...] | None
+    message: str | None = None
+
+
+@dataclass(frozen=True)
 class Responder:
     """Runs turns. ``settings`` holds the selection settings per variant, the
-    ones measured on dev; a variant that is missing there runs pure PAL."""
+    ones measured on dev; a variant that is missing there runs pure PAL.
+    Without ``consistency`` no reply is judged."""
 
     engine: Engine
     renderer: Renderer
     settings: Mapping[str, SelectionSettings] = field(default_factory=dict)
     encoder: Encoder | None = None
+    consistency: ConsistencyScorer | None = None
 
-    def respond(self, request: TurnRequest, cancel: Cancel) -> Iterator[Selected | Delta | Done | Failed]:
+    def respond(
+        self, request: TurnRequest, cancel: Cancel
+    ) -> Iterator[Selected | Delta | Done | Failed | Judged]:
         """Selections of the selecting variants, then all replies as they come.
 
         Yields, for every variant, exactly one Done or Failed; a variant that
-        fails never stops the others.
+        fails never stops the others. Replies are judged last, when no text is
+        waited for any more: a Judged for each that is not empty.
         """
         sentences = request.persona.sentences
         replies: list[ReplyRequest] = []
@@ -86,10 +120,33 @@ class Responder:
             if variant in failed:
                 continue
             prompt = self.renderer.reply_prompt(
-                sentences, request.histories[variant], request.user, chosen.get(variant), selects=variant in chosen
+                sentences,
+                request.histories[variant],
+                request.user,
+                chosen.get(variant),
+                selects=variant in chosen,
             )
             replies.append(ReplyRequest(variant, prompt, request.decoding, request.seed, request.session))
-        yield from self.engine.stream(replies, cancel)
+        written: dict[str, str] = {}
+        for event in self.engine.stream(replies, cancel):
+            if isinstance(event, Done):
+                written[event.variant] = event.text.strip()
+            yield event
+        if self.consistency is not None and request.judge:
+            for variant, text in written.items():
+                if text and not cancel.is_set:
+                    yield self._judge(self.consistency, variant, sentences, text)
+
+    @staticmethod
+    def _judge(model: ConsistencyScorer, variant: str, sentences: Sequence[str], text: str) -> Judged:
+        try:
+            rows = model.probabilities([(sentence, text) for sentence in sentences])
+            return Judged(variant, tuple(tuple(row) for row in rows.tolist()))
+        except PalError as error:
+            return Judged(variant, None, str(error))
+        except Exception:  # whatever goes wrong here, the replies stand
+            log.exception("the consistency model failed")
+            return Judged(variant, None, UNJUDGED)
 
     def select(self, request: TurnRequest, cancel: Cancel) -> Iterator[Selected | Failed]:
         """Only the first step: one Selected or Failed per selecting variant."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from pathlib import Path
 
 from pal.engines.base import Engine
+from pal.errors import CheckpointError
 from pal.prompt import Renderer
-from pal.respond import Responder
+from pal.respond import ConsistencyScorer, Responder
 from pal.selection import SelectionSettings
 from pal.settings import Settings
 
+log = logging.getLogger(__name__)
+
 
 def build_responder(settings: Settings, engine: Engine | None = None) -> Responder:
-    """Engine, renderer and encoder for all three variants; fetches what is
+    """Engine, renderer, encoder and consistency model for all three variants; fetches what is
     missing, so the first call on a machine may take minutes. Close it with
     ``responder.engine.close()``. ``engine`` None loads the one the settings name.
 
@@ -32,7 +37,22 @@ def build_responder(settings: Settings, engine: Engine | None = None) -> Respond
         encoder = MiniLMEncoder(fetch_encoder())
     renderer = Renderer(BaseTokenizer(base_tokenizer_path()))
     engine = engine or LlamaCppEngine.from_adapters(settings.adapters)
-    return Responder(engine, renderer, selection, encoder)
+    return Responder(engine, renderer, selection, encoder, consistency_model(settings))
+
+
+def consistency_model(settings: Settings, folder: Path | None = None) -> ConsistencyScorer | None:
+    """The model behind the badges; None when the settings turn it off. One
+    that is missing or cannot be used is logged, once, and also gives None.
+    ``folder`` None is the repository's."""
+    if not settings.consistency:
+        return None
+    from pal.evaluation.consistency import FOLDER, ConsistencyModel
+
+    try:
+        return ConsistencyModel.load(folder or FOLDER)
+    except CheckpointError as error:
+        log.warning("Replies are shown without badges. %s", error)
+        return None
 
 
 def selection_settings(settings: Settings) -> Mapping[str, SelectionSettings]:

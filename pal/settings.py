@@ -33,6 +33,7 @@ class Settings:
         engine: one of ``ENGINES``.
         adapters: folder with one PEFT adapter folder per variant.
         selection: JSON file with the selection settings per variant.
+        consistency: judge replies against the persona, for the badges.
         turns_at_once: turns that may be open at the same time; they share the
             engine, can be stopped, and show that they wait for it.
         queue_size: further turns that may wait in line; more are told that
@@ -53,6 +54,7 @@ class Settings:
     engine: str = "auto"
     adapters: Path = REPOSITORY / "assets" / "adapters"
     selection: Path = REPOSITORY / "assets" / "selection.json"
+    consistency: bool = True
     turns_at_once: int = 32
     queue_size: int = 64
     data: Path = user_data_path("pal", appauthor=False)
@@ -106,6 +108,12 @@ def _path(name: str, text: str) -> Path:
     return Path(text).expanduser()
 
 
+def _switch(name: str, text: str) -> bool:
+    if text.lower() not in ("on", "off"):
+        raise SettingsError(f"{name} is “{text}”; it must be on or off.")
+    return text.lower() == "on"
+
+
 def _engine(name: str, text: str) -> str:
     if text not in ENGINES:
         raise SettingsError(f"{name} is “{text}”; it must be one of: {', '.join(ENGINES)}.")
@@ -153,6 +161,7 @@ _PARSERS = {
     "engine": _engine,
     "adapters": _path,
     "selection": _path,
+    "consistency": _switch,
     "turns_at_once": _whole_number(1, 1000),
     "queue_size": _whole_number(1, 100_000),
     "data": _path,

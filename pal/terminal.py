@@ -9,10 +9,13 @@ from rich.text import Text
 
 from pal.engines.base import SELECTING_VARIANTS, VARIANTS
 from pal.persona import Persona
+from pal.ui.badges import badges
 from pal.ui.chat_state import ChatTurn, Reply
-from pal.ui.render import NAMES, describe_decoding, describe_selection, percent
+from pal.ui.render import NAMES, describe_decoding, describe_selection
+from pal.ui.text import percent
 
 STYLES = {"baseline": "white", "stage1": "bright_blue", "aligned": "bright_green"}
+BADGE_STYLES = {"entailment": "green", "contradiction": "red"}
 NARROW = 96  # columns of a terminal below which the replies stand one above the other
 
 
@@ -61,6 +64,7 @@ def _reply(reply: Reply, turn: ChatTurn) -> Panel:
     body.append(plain(reply.text.strip()) or ("…" if not reply.done else ""))
     if reply.error is not None:
         body.append(f"\n{plain(reply.error)}", "red")
+    body.append(_badges(reply, turn))
     continues = turn.done and reply is turn.continuing
     return Panel(
         body,
@@ -70,6 +74,21 @@ def _reply(reply: Reply, turn: ChatTurn) -> Panel:
         subtitle_align="left",
         border_style=STYLES[reply.variant] if continues or not turn.done else "dim",
     )
+
+
+def _badges(reply: Reply, turn: ChatTurn) -> Text:
+    """What the reply says about the persona, a line for each sentence it says something of."""
+    if reply.unjudged is not None:
+        return Text(f"\nNo badges: {plain(reply.unjudged)}", "dim")
+    found = badges(reply, turn.persona.sentences)
+    lines = Text()
+    for badge in found:
+        if badge.label != "neutral":
+            lines.append(f"\n{plain(badge.text)}", BADGE_STYLES[badge.label])
+    neutral = sum(badge.label == "neutral" for badge in found)
+    if neutral:
+        lines.append(f"\n· neutral to {neutral} of {len(found)} sentences", "dim")
+    return lines
 
 
 def turn_view(turn: ChatTurn, width: int) -> RenderableType:

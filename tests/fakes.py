@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
 
 from pal.engines.base import (
     VARIANTS,
@@ -16,7 +18,7 @@ from pal.engines.base import (
     SelectRequest,
 )
 from pal.prompt import Renderer
-from pal.respond import Responder
+from pal.respond import CONSISTENCY_LABELS, ConsistencyScorer, Responder
 from pal.selection import SelectionSettings
 
 
@@ -118,6 +120,28 @@ class FakeEngine:
         pass
 
 
-def fake_responder(engine: FakeEngine | None = None, **settings: SelectionSettings) -> Responder:
+class FakeConsistency:
+    """A consistency model whose verdict on (sentence, reply) is ``says``'s, one
+    of CONSISTENCY_LABELS, with probability 0.9; an error it is given is raised."""
+
+    def __init__(self, says: Callable[[str, str], str] = lambda sentence, reply: "neutral"):
+        self.says = says
+        self.error: Exception | None = None
+        self.asked: list[tuple[str, str]] = []
+
+    def probabilities(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+        self.asked += pairs
+        if self.error is not None:
+            raise self.error
+        likely = np.eye(3)[[CONSISTENCY_LABELS.index(self.says(*pair)) for pair in pairs]]
+        return (likely * 0.85 + 0.05).astype(np.float32)
+
+
+def fake_responder(
+    engine: FakeEngine | None = None,
+    consistency: ConsistencyScorer | None = None,
+    **settings: SelectionSettings,
+) -> Responder:
     """A Responder over a FakeEngine and one-character tokens."""
-    return Responder(engine or FakeEngine(), Renderer(CharTokenizer()), settings)
+    renderer = Renderer(CharTokenizer())
+    return Responder(engine or FakeEngine(), renderer, settings, consistency=consistency)

@@ -7,8 +7,10 @@ from pal.bench import summarise
 
 def figures(turns, first=0.1, rss=500.0, long=()):
     return {
-        "startup": 2.0, "turns": list(turns), "first": [first] * len(turns), "tokens": 54 * len(turns),
-        "evaluated": 90 * len(turns), "long": list(long), "peak_rss_mb": rss, "selection": {"stage1": "pure PAL"},
+        "startup": 2.0, "turns": list(turns), "badges": [0.03] * len(turns),
+        "first": [first] * len(turns), "tokens": 54 * len(turns),
+        "evaluated": 90 * len(turns), "long": list(long),
+        "peak_rss_mb": rss, "selection": {"stage1": "pure PAL"},
     }  # fmt: skip
 
 
@@ -24,4 +26,5 @@ def test_medians_ratios_and_memory():
     assert report["speedup_vs_transformers"] == 9.0 and report["speedup_vs_no_reuse"] == 3.0
     assert report["tokens_per_second"] == pytest.approx(54, abs=0.1)
     assert report["peak_rss_mb"] == 500.0 and report["transformers_peak_rss_mb"] == 900.0
+    assert report["badges_seconds"] == 0.03
     assert report["long_chat_last_over_first"] == 1.2

@@ -14,16 +14,21 @@ from pal import chat
 from pal.engines.base import Decoding
 from pal.errors import DataError, PalError
 from pal.ui.examples import load_examples
-from tests.fakes import FakeEngine, fake_responder
+from tests.fakes import FakeConsistency, FakeEngine, fake_responder
 
 
-def talk(*lines: str, engine: FakeEngine | None = None, width: int = 120) -> tuple[str, chat.TerminalChat]:
+def talk(
+    *lines: str,
+    engine: FakeEngine | None = None,
+    consistency: FakeConsistency | None = None,
+    width: int = 120,
+) -> tuple[str, chat.TerminalChat]:
     """What a terminal shows after ``lines`` were typed, and the chat."""
     shown = io.StringIO()
     console = Console(file=shown, width=width, force_terminal=False, color_system=None)
     examples = load_examples()
     terminal = chat.TerminalChat(
-        fake_responder(engine), console, examples, examples[0].persona, Decoding(), seed=1
+        fake_responder(engine, consistency), console, examples, examples[0].persona, Decoding(), seed=1
     )
     typed = iter(lines)
 
@@ -44,6 +49,19 @@ def test_a_message_is_answered_by_all_three_with_selections(width):
         assert text in shown
     assert "● 80 %" in shown and "seed 1 ·" in shown and "continues" in shown
     assert all(len(line) <= width for line in shown.splitlines())
+
+
+@pytest.mark.parametrize("width", [120, 60])
+def test_what_replies_say_about_the_persona_is_shown(width):
+    first, second = load_examples()[0].persona.sentences[:2]
+    says = {first: "entailment", second: "contradiction"}
+    model = FakeConsistency(lambda sentence, reply: says.get(sentence, "neutral"))
+    shown, _ = talk("Hi", consistency=model, width=width)
+    words = " ".join(shown.replace("│", " ").split())
+    assert words.count("✓ entails:") == words.count("✕ contradicts:") == 3 and "· neutral to" in words
+    model.error = ValueError("x")
+    shown, _ = talk("Hi", consistency=model, width=width)
+    assert "No badges" in shown and "aligned: reply 1" in shown
 
 
 def test_retry_draws_a_new_seed_and_undo_takes_back():

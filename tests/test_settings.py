@@ -20,7 +20,8 @@ def test_values_are_read_and_blank_ones_ignored():
     )
     assert settings.port == 8000
     assert settings.adapters == Path("/x/y")
-    assert settings.engine == "auto"
+    assert settings.engine == "auto" and settings.consistency
+    assert not Settings.from_env({"PAL_CONSISTENCY": "Off"}).consistency
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,7 @@ def test_values_are_read_and_blank_ones_ignored():
         ({"PAL_PORT": "http"}, "PAL_PORT is “http”"),
         ({"PAL_PORT": "70000"}, "70000"),
         ({"PAL_ENGINE": "magic"}, "auto, llamacpp"),
+        ({"PAL_CONSISTENCY": "maybe"}, "must be on or off"),
         ({"PAL_QUEUE_SIZE": "0"}, "PAL_QUEUE_SIZE"),
         ({"PAL_SALT": "short"}, "at least 16"),
         ({"PAL_BACKUP_REPO": "ratings", "PAL_SALT": "x" * 16}, "me/pal-ratings"),

@@ -17,9 +17,10 @@ from pal.checkpoints import fetch_encoder
 from pal.errors import CheckpointError
 from pal.peft_files import UNUSUAL, adapter_hash, read_peft
 from pal.recent import Recent
+from pal.respond import CONSISTENCY_LABELS
 from pal.settings import REPOSITORY
 
-LABELS = ("contradiction", "neutral", "entailment")
+LABELS = CONSISTENCY_LABELS
 FOLDER = REPOSITORY / "assets" / "consistency"
 MAX_TOKENS = 128  # of a pair with its three special tokens, as in training
 MOST_POSITIONS = 512  # of MiniLM

@@ -5,27 +5,17 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
 
 from pal import __version__
 from pal.engines.base import Cancel, Decoding, Delta, Done, Engine, Failed
 from pal.errors import PalError
 from pal.ratings.records import Provenance, ReplyRecord, Turn
-from pal.respond import Responder, Selected, TurnRequest
+from pal.respond import Judged, Responder, Selected, TurnRequest
 from pal.selection import SelectionSettings
 
 STOPPED = "stopped before it had replied"
-
-
-class ConsistencyScorer(Protocol):
-    """``pal.evaluation.consistency.ConsistencyModel``, or a stand-in."""
-
-    def probabilities(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
-        """(persona sentence, reply) → [pairs, 3]: contradiction, neutral, entailment."""
 
 
 def provenance(engine: Engine, adapters: Mapping[str, Path]) -> Provenance:
@@ -56,7 +46,6 @@ def generate_turn(
     *,
     item: str | None = None,
     owner: str | None = None,
-    consistency: ConsistencyScorer | None = None,
     cancel: Cancel | None = None,
 ) -> Turn:
     """Run a turn to its end. A variant that fails has its ``error`` set.
@@ -85,7 +74,7 @@ def generate_turn(
             for variant, reply in replies.items()
         }
     shared = request.histories[request.variants[0]]
-    turn = Turn(
+    return Turn(
         persona=request.persona,
         history=tuple(dataclasses.replace(exchange, selected=None) for exchange in shared),
         user=request.user,
@@ -97,15 +86,9 @@ def generate_turn(
         item=item,
         owner=owner,
     )
-    return turn if consistency is None or turn.failed else _scored(turn, consistency)
 
 
-def _waiting(variant: str, request: TurnRequest) -> ReplyRecord:
-    earlier = tuple(exchange.selected for exchange in request.histories[variant])
-    return ReplyRecord(variant, "", earlier=earlier, error=STOPPED)
-
-
-def _after(reply: ReplyRecord, event: Selected | Done | Failed, *, stopped: bool) -> ReplyRecord:
+def _after(reply: ReplyRecord, event: Selected | Done | Failed | Judged, *, stopped: bool) -> ReplyRecord:
     match event:
         case Selected():
             return dataclasses.replace(
@@ -122,17 +105,6 @@ def _after(reply: ReplyRecord, event: Selected | Done | Failed, *, stopped: bool
                 seconds=event.seconds,
                 error=STOPPED if stopped else None,
             )
+        case Judged():
+            return dataclasses.replace(reply, consistency=event.consistency)
     return dataclasses.replace(reply, error=event.message)
-
-
-def _scored(turn: Turn, consistency: ConsistencyScorer) -> Turn:
-    sentences = turn.persona.sentences
-    pairs = [(sentence, reply.text) for reply in turn.replies for sentence in sentences]
-    rows = iter(consistency.probabilities(pairs).tolist())
-    return dataclasses.replace(
-        turn,
-        replies=tuple(
-            dataclasses.replace(reply, consistency=tuple(tuple(next(rows)) for _ in sentences))
-            for reply in turn.replies
-        ),
-    )

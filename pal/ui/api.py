@@ -12,7 +12,7 @@ from pal.dialogue import MAX_MESSAGE_CHARS, Exchange, check_message
 from pal.engines.base import SELECTING_VARIANTS, VARIANTS, Cancel, Decoding
 from pal.errors import PalError
 from pal.persona import Persona
-from pal.respond import Responder, TurnRequest
+from pal.respond import CONSISTENCY_LABELS, Responder, TurnRequest
 from pal.ui.chat_state import MAX_TURNS, ChatTurn, parse_decoding, parse_seed
 
 DEFAULT = Decoding()
@@ -20,7 +20,8 @@ DESCRIPTION = (
     "One message to all three models. `persona`: one to nine sentences. `history`: earlier results of this "
     "endpoint, oldest first; of each, `message`, `reply` and `selected` are read. Returns the message, the "
     "reply that continues the chat, what each model selected, and all replies with their probabilities "
-    "(none first, then each sentence)."
+    "(none first, then each sentence) and what they say about each sentence (`consistency`: probabilities of "
+    "contradiction, neutral and entailment; null when the server does not judge)."
 )
 
 
@@ -126,6 +127,10 @@ def _result(turn: ChatTurn) -> dict[str, Any]:
                 "reply": reply.text.strip(),
                 "probabilities": list(reply.selection.probabilities) if reply.selection else None,
                 "error": reply.error,
+                "consistency": [
+                    dict(zip(CONSISTENCY_LABELS, row, strict=True)) for row in reply.consistency or ()
+                ]
+                or None,
             }
             for reply in turn.replies
         },

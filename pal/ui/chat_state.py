@@ -14,7 +14,7 @@ from pal.dialogue import Exchange
 from pal.engines.base import VARIANTS, Decoding, Delta, Done, Failed
 from pal.errors import PalError
 from pal.persona import Persona
-from pal.respond import Selected
+from pal.respond import Judged, Selected
 from pal.selection import Selection
 
 DEFAULT_CONTINUED = "aligned"
@@ -28,6 +28,8 @@ class Reply:
 
     ``selection`` is what the page used, ``model`` the model's own
     probabilities before the prior; both None for the baseline, and until read.
+    ``consistency`` and ``unjudged`` are those of ``pal.respond.Judged``, None
+    while the reply is not judged.
     """
 
     variant: str
@@ -36,6 +38,8 @@ class Reply:
     model: tuple[float, ...] | None = None
     error: str | None = None
     done: bool = False
+    consistency: tuple[tuple[float, float, float], ...] | None = None
+    unjudged: str | None = None
 
     @property
     def usable(self) -> bool:
@@ -71,7 +75,7 @@ class ChatTurn:
         """True when every variant has ended."""
         return all(reply.done for reply in self.replies)
 
-    def after(self, event: Selected | Delta | Done | Failed) -> ChatTurn:
+    def after(self, event: Selected | Delta | Done | Failed | Judged) -> ChatTurn:
         """The turn after one event of ``Responder.respond``."""
         old = self.reply(event.variant)
         match event:
@@ -83,6 +87,8 @@ class ChatTurn:
                 new = replace(old, text=event.text, done=True)
             case Failed():
                 new = replace(old, error=event.message, done=True)
+            case Judged():
+                new = replace(old, consistency=event.consistency, unjudged=event.message)
         return replace(self, replies=tuple(new if reply is old else reply for reply in self.replies))
 
     def ended(self, error: str | None = None, *, stopped: bool = False) -> ChatTurn:

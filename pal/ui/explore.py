@@ -31,7 +31,7 @@ def add_page(page: gr.Blocks, responder: Responder, examples: Sequence[Example],
         with gr.Column(elem_id="pal-persona", elem_classes="pal-panel", min_width=0):
             persona = layout.persona_editor(examples, responder.settings)
         with gr.Column(elem_id="pal-chat", elem_classes="pal-panel", min_width=0):
-            chat = layout.conversation(examples[0])
+            chat = layout.conversation(examples[0], judges=responder.consistency is not None)
     _wire_persona(persona, PersonaActions(persona, chat, examples))
     turns = TurnActions(responder, chat, persona)
     _wire_chat(chat, turns, turns_at_once)

@@ -13,6 +13,7 @@ from pal.selection import SelectionSettings
 from pal.ui import persona_rows, render
 from pal.ui.chat_state import DEFAULT_CONTINUED, LIMITS, Chat, ChatTurn
 from pal.ui.examples import Example
+from pal.ui.text import escape
 
 SUGGESTIONS = 4
 CONTINUE_ON_CLICK = """
@@ -61,6 +62,7 @@ class ChatParts:
     retry: gr.Button
     undo: gr.Button
     clear: gr.Button
+    judge: gr.Checkbox
     seed: gr.Number
     decoding: tuple[gr.Number, ...]
 
@@ -157,7 +159,7 @@ def status_line(rows: Sequence[str]) -> str:
     """The line under the rows: how many there are, or what is wrong."""
     text, fine = persona_rows.status(rows)
     style = "pal-hint" if fine else "pal-hint pal-wrong"
-    return f'<p class="{style}" role="status">{render.escape(text)}</p>'
+    return f'<p class="{style}" role="status">{escape(text)}</p>'
 
 
 def _settings() -> tuple[gr.Number, tuple[gr.Number, ...]]:
@@ -181,7 +183,7 @@ def _settings() -> tuple[gr.Number, tuple[gr.Number, ...]]:
     return seed, decoding
 
 
-def _composer(example: Example) -> dict:
+def _composer(example: Example, judges: bool) -> dict:
     with gr.Row(elem_id="pal-suggestions"):
         texts = (*example.suggestions, *[""] * SUGGESTIONS)[:SUGGESTIONS]
         suggestions = tuple(gr.Button(text, size="sm", visible=bool(text), min_width=60) for text in texts)
@@ -210,6 +212,15 @@ def _composer(example: Example) -> dict:
         retry = gr.Button("Retry", size="sm", elem_id="pal-retry", min_width=60, scale=0)
         undo = gr.Button("Undo", size="sm", elem_id="pal-undo", min_width=60, scale=0)
         clear = gr.Button("Clear", size="sm", elem_id="pal-clear", min_width=60, scale=0)
+        judge = gr.Checkbox(
+            True,
+            label="Show badges",
+            container=False,
+            elem_id="pal-judge",
+            visible=judges,
+            min_width=60,
+            scale=0,
+        )
     return {
         "suggestions": suggestions,
         "notice": notice,
@@ -220,17 +231,19 @@ def _composer(example: Example) -> dict:
         "retry": retry,
         "undo": undo,
         "clear": clear,
+        "judge": judge,
     }
 
 
-def conversation(example: Example) -> ChatParts:
-    """Three columns, the composer below them, and the settings."""
+def conversation(example: Example, judges: bool) -> ChatParts:
+    """Three columns, the composer below them, and the settings; with ``judges``
+    a switch for the badges."""
     gr.HTML(render.column_heads(), elem_id="pal-heads")
     with gr.Column(elem_id="pal-transcript"):
         past = gr.HTML("", elem_id="pal-past")
         live = gr.HTML(render.WELCOME, elem_id="pal-live", js_on_load=CONTINUE_ON_CLICK)
     spoken = gr.HTML("", elem_id="pal-spoken", html_template='<div aria-live="polite">${value}</div>')
-    composer = _composer(example)
+    composer = _composer(example, judges)
     seed, decoding = _settings()
     return ChatParts(
         chat=gr.State(Chat()), past=past, live=live, spoken=spoken, seed=seed, decoding=decoding, **composer

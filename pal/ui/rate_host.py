@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pal.engines.base import VARIANTS, Cancel, Decoding
 from pal.errors import PalError
 from pal.ratings.desk import RatingDesk, open_desk
-from pal.ratings.generate import ConsistencyScorer, campaign_name, generate_turn, provenance
+from pal.ratings.generate import campaign_name, generate_turn, provenance
 from pal.ratings.records import Turn
 from pal.respond import Responder, TurnRequest
 from pal.settings import Settings
@@ -31,9 +31,7 @@ class RatingHost:
             self.desk.close()
 
 
-def open_host(
-    settings: Settings, responder: Responder, consistency: ConsistencyScorer | None = None
-) -> RatingHost:
+def open_host(settings: Settings, responder: Responder) -> RatingHost:
     """Opens the store; a store that cannot be opened closes the page, not the app."""
     try:
         made_by = provenance(responder.engine, {name: settings.adapters / name for name in VARIANTS})
@@ -50,7 +48,6 @@ def open_host(
             desk.campaign,
             item=item,
             owner=owner,
-            consistency=consistency,
             cancel=cancel,
         )
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 
 from pal.engines.base import SELECTING_VARIANTS, VARIANTS, Decoding
 from pal.selection import Selection, SelectionSettings
+from pal.ui.badges import reply_badges, sentence_badge
 from pal.ui.chat_state import ChatTurn, Reply
+from pal.ui.text import escape, percent
 
 NAMES = {"baseline": "Baseline", "stage1": "Stage 1", "aligned": "Aligned"}
 CAPTIONS = {
@@ -23,21 +24,6 @@ INTRODUCTION = (
     "One small language model at three stages of training. Edit who it is, say something, "
     "and compare the three replies and the persona sentence each was built on."
 )
-_TEMPLATE_CHARACTERS = str.maketrans({"{": "&#123;", "}": "&#125;", "$": "&#36;", "`": "&#96;"})
-
-
-def escape(text: str) -> str:
-    """Text as literal HTML, also inert inside a client-side template."""
-    return html.escape(text).translate(_TEMPLATE_CHARACTERS)
-
-
-def percent(probability: float) -> str:
-    """A probability as people read it; certainty is never claimed by rounding."""
-    if 0 < probability < 0.005:
-        return "< 1 %"
-    if 0.995 <= probability < 1:
-        return "> 99 %"
-    return f"{probability:.0%}".replace("%", " %")
 
 
 def describe_selection(selection: Selection, sentences: Sequence[str]) -> str:
@@ -121,7 +107,8 @@ def _reply(reply: Reply, turn: ChatTurn, last: bool) -> str:
     return (
         f'<article class="pal-reply pal-{reply.variant}{fate}" aria-label="{name}">'
         f'<h3 class="pal-name">{name}</h3>{_selected(reply, turn)}'
-        f"{_body(reply, turn.stopped)}{_foot(reply, turn, last)}</article>"
+        f"{_body(reply, turn.stopped)}{reply_badges(reply, turn.persona.sentences)}"
+        f"{_foot(reply, turn, last)}</article>"
     )
 
 
@@ -176,11 +163,20 @@ def setting_line(settings: Mapping[str, SelectionSettings]) -> str:
 
 def probability_bars(last: ChatTurn | None, option: int | None) -> str:
     """One option's probability for each selecting variant in the last turn
-    (0 none, then each sentence); nothing when it was no option then."""
+    (0 none, then each sentence), and a sentence's badge; nothing when it was
+    no option then."""
     if last is None or option is None:
         return ""
     cells = "".join(_bar(last.reply(variant), option) for variant in SELECTING_VARIANTS)
-    return f'<div class="pal-bars">{cells}</div>'
+    return f'<div class="pal-bars">{cells}</div>{_panel_badge(last, option)}'
+
+
+def _panel_badge(last: ChatTurn, option: int) -> str:
+    """What the reply that continues the chat says about the sentence."""
+    reply = last.continuing
+    if option == 0 or reply is None:
+        return ""
+    return sentence_badge(reply, last.persona.sentences, option - 1, NAMES[reply.variant])
 
 
 def _bar(reply: Reply, option: int) -> str:

@@ -46,6 +46,7 @@ class TurnActions:
             parts.seed,
             *parts.decoding,
             *parts.suggestions,
+            parts.judge,
             self._persona.shown,
             *self._persona.rows,
         }
@@ -191,11 +192,12 @@ class TurnActions:
         }
         try:
             read = None
-            for grown in run_turn(self._responder, chat, turn, cancel):
-                selections = [reply.selection for reply in grown.turns[-1].replies]
-                bars = self._bars(grown, rows) if selections != read else {}
+            judge = bool(values[parts.judge])
+            for grown in run_turn(self._responder, chat, turn, cancel, judge=judge):
+                found = [(reply.selection, reply.consistency) for reply in grown.turns[-1].replies]
+                bars = self._bars(grown, rows) if found != read else {}
                 yield {**shown, **self._live(grown), **bars}
-                shown, read = {}, selections
+                shown, read = {}, found
         finally:
             cancel.set()
             self.running.end(visitor)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from pal.engines.base import Cancel, Delta
 from pal.errors import PalError
-from pal.respond import Responder, TurnRequest
+from pal.respond import Judged, Responder, TurnRequest
 from pal.ui.chat_state import Chat, ChatTurn
 
 SECONDS_BETWEEN_UPDATES = 0.1
@@ -69,28 +69,37 @@ def run_turn(
     turn: ChatTurn,
     cancel: Cancel,
     clock: Callable[[], float] = time.monotonic,
+    *,
+    judge: bool = True,
 ) -> Iterator[Chat]:
     """The chat with ``turn`` as its last turn, again and again until all its
-    replies have ended. Text comes at most every ``SECONDS_BETWEEN_UPDATES``;
-    a selection, an end or an error at once.
+    replies have ended and, with ``judge``, are judged. Text comes at most every
+    ``SECONDS_BETWEEN_UPDATES``; everything else at once.
 
     Raises:
         PalError: the chat is full; nothing was run.
     """
     request = TurnRequest(
-        turn.persona, turn.user, chat.histories(turn.persona), turn.decoding, turn.seed, chat.session
+        turn.persona,
+        turn.user,
+        chat.histories(turn.persona),
+        turn.decoding,
+        turn.seed,
+        chat.session,
+        judge=judge,
     )
     chat = chat.with_turn(turn)
     yield chat
-    shown = clock()
+    shown, stopped = clock(), False
     try:
         for event in responder.respond(request, cancel):
             turn = turn.after(event)
+            stopped = stopped if isinstance(event, Judged) else cancel.is_set
             if isinstance(event, Delta) and clock() - shown < SECONDS_BETWEEN_UPDATES:
                 continue
             yield chat.with_last(turn)
             shown = clock()
-        turn = turn.ended(stopped=cancel.is_set)
+        turn = turn.ended(stopped=stopped)
     except PalError as error:
         turn = turn.ended(None if cancel.is_set else str(error), stopped=cancel.is_set)
     except Exception:

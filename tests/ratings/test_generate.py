@@ -39,11 +39,12 @@ class Scorer:
 
 
 def made(engine=None, **options):
-    return generate_turn(fake_responder(engine or FakeEngine()), request(), scene.MADE_BY, "camp", **options)
+    responder = fake_responder(engine or FakeEngine(), Scorer())
+    return generate_turn(responder, request(), scene.MADE_BY, "camp", **options)
 
 
 def test_a_turn_holds_everything_that_produced_it():
-    turn = made(FakeEngine(replies=["Fine."], picks=[2, 0]), item="item-1", consistency=Scorer())
+    turn = made(FakeEngine(replies=["Fine."], picks=[2, 0]), item="item-1")
     assert turn.variants == VARIANTS and not turn.failed
     assert [reply.text for reply in turn.replies] == [f"{variant}: Fine." for variant in VARIANTS]
     baseline, stage1, aligned = turn.replies
@@ -58,10 +59,10 @@ def test_a_turn_holds_everything_that_produced_it():
 
 def test_a_failed_variant_keeps_its_error_and_the_others_their_replies():
     for engine in (FakeEngine(failing=["stage1"]), FakeEngine(failing_selection=["stage1"])):
-        turn = made(engine, consistency=Scorer())
+        turn = made(engine)
         assert turn.failed and turn.reply("stage1").error
         assert turn.reply("aligned").text and turn.reply("aligned").error is None
-        assert turn.reply("aligned").consistency is None  # such a turn is not rated
+        assert turn.reply("stage1").consistency is None and turn.reply("aligned").consistency
 
 
 def test_a_stopped_turn_is_a_failed_one():

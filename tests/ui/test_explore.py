@@ -9,7 +9,7 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from tests.fakes import FakeEngine, read
+from tests.fakes import FakeConsistency, FakeEngine, fake_responder, read
 from tests.ui.visitor import Visitor
 
 NURSE = ["I am a nurse.", "I have a cat."]
@@ -22,11 +22,41 @@ def test_the_endpoint_answers_for_all_three_and_can_be_continued(serve):
     assert one["reply"] == "aligned: first"
     assert one["selected"] == {"stage1": "I am a nurse.", "aligned": None}
     assert one["replies"]["stage1"]["probabilities"] == pytest.approx([0.1, 0.8, 0.1])
-    assert one["replies"]["baseline"] == {"reply": "baseline: first", "probabilities": None, "error": None}
+    assert one["replies"]["baseline"] == {
+        "reply": "baseline: first", "probabilities": None, "error": None, "consistency": None
+    }  # fmt: skip
     client.predict(NURSE, "And then?", [one], api_name="/chat_turn")
     prompts = {request.variant: read(request.tokens) for request in engine.select_requests[2:]}
     assert "aligned: first" in prompts["stage1"] and "1: I am a nurse." in prompts["stage1"]
     assert "1: I am a nurse." not in prompts["aligned"]
+
+
+def test_the_endpoint_says_what_replies_say_about_each_sentence(serve):
+    model = FakeConsistency(lambda sentence, reply: "entailment" if "nurse" in sentence else "neutral")
+    client = Client(serve(fake_responder(None, model)), verbose=False)
+    nurse, cat = client.predict(NURSE, "Hi", api_name="/chat_turn")["replies"]["aligned"]["consistency"]
+    assert nurse == pytest.approx({"contradiction": 0.05, "neutral": 0.05, "entailment": 0.9})
+    assert cat["neutral"] == pytest.approx(0.9)
+
+
+def test_badges_come_with_the_replies_and_the_switch_turns_them_off(serve):
+    model = FakeConsistency(lambda sentence, reply: "contradiction")
+    visitor = Visitor(serve(fake_responder(None, model)), "one")
+    visitor.say("First")
+    count = model.asked.count(model.asked[0])
+    assert count == 1 and "contradicts</b>" in visitor.shown("pal-live")
+    visitor.values[visitor.component("pal-judge")] = False
+    model.asked.clear()
+    visitor.say("Second")
+    assert not model.asked and "reply 2" in visitor.shown("pal-live")
+    assert "pal-badge" not in visitor.shown("pal-live") and "contradicts</b>" in visitor.shown("pal-past")
+
+
+def test_without_a_consistency_model_there_is_no_switch(serve):
+    visitor = Visitor(serve(), "one")
+    assert visitor.components[visitor.component("pal-judge")]["props"]["visible"] is False
+    visitor.say("Hi")
+    assert "pal-badge" not in visitor.shown("pal-live")
 
 
 @pytest.mark.parametrize(

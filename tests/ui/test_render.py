@@ -8,6 +8,7 @@ from pal.respond import Selected
 from pal.selection import SelectionSettings, choose
 from pal.ui import navigation, render
 from pal.ui.chat_state import ChatTurn
+from pal.ui.text import percent
 
 HOSTILE = "<img src=x onerror=alert(1)>${alert(2)}{{#each value}}`</textarea><script>alert(3)</script>"
 
@@ -71,7 +72,7 @@ def test_bars_give_the_probability_of_each_option_and_mark_the_selected_one():
     [(0.0, "0 %"), (0.001, "< 1 %"), (0.5, "50 %"), (0.999, "> 99 %"), (1.0, "100 %")],
 )
 def test_percentages_never_round_to_certainty(probability, text):
-    assert render.percent(probability) == text
+    assert percent(probability) == text
 
 
 def test_the_selection_setting_is_named():

@@ -5,10 +5,11 @@ import pytest
 from pal.engines.base import Cancel, Decoding, Failed
 from pal.errors import EngineError, PalError
 from pal.persona import Persona
+from pal.respond import UNJUDGED
 from pal.selection import SelectionSettings
 from pal.ui.chat_state import Chat, ChatTurn
 from pal.ui.turns import BROKEN, RunningTurns, retry_base, run_turn
-from tests.fakes import FakeEngine, fake_responder, read
+from tests.fakes import FakeConsistency, FakeEngine, fake_responder, read
 
 PERSONA = Persona(("I am a nurse.", "I have a cat."))
 
@@ -119,6 +120,65 @@ def test_the_prior_is_asked_once_and_only_when_it_counts():
     assert encoder.asked == 1
     assert last.turns[-1].reply("stage1").selection.selected == 1
     assert last.turns[-1].reply("aligned").selection.selected == 0
+
+
+def test_replies_are_judged_once_all_text_is_written():
+    model = FakeConsistency(lambda sentence, reply: "entailment" if "cat" in sentence else "neutral")
+    grown = list(run_turn(fake_responder(FakeEngine(), model), Chat(), turn(), Cancel(), ticking(1.0)))
+    written = next(number for number, chat in enumerate(grown) if chat.turns[-1].done)
+    judged = [[reply.consistency is not None for reply in chat.turns[-1].replies] for chat in grown]
+    assert not any(any(replies) for replies in judged[: written + 1])
+    assert judged[-1] == [True, True, True]
+    last = grown[-1].turns[-1]
+    assert [reply.text for reply in last.replies] == [
+        reply.text for reply in grown[written].turns[-1].replies
+    ]
+    assert last.reply("stage1").consistency[0] == pytest.approx((0.05, 0.9, 0.05))
+    assert last.reply("stage1").consistency[1] == pytest.approx((0.05, 0.05, 0.9))
+    assert ("I have a cat.", last.reply("stage1").text) in model.asked
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"), [(PalError("The model is gone."), "The model is gone."), (ValueError("x"), UNJUDGED)]
+)
+def test_a_failing_consistency_model_takes_no_reply_away(error, shown):
+    model = FakeConsistency()
+    model.error = error
+    *_, last = run_turn(fake_responder(FakeEngine(replies=["one two"]), model), Chat(), turn(), Cancel())
+    ended = last.turns[-1]
+    assert ended.done and not ended.stopped
+    assert [reply.text for reply in ended.replies] == [
+        f"{name}: one two" for name in ("baseline", "stage1", "aligned")
+    ]
+    assert all(reply.error is None and reply.usable for reply in ended.replies)
+    assert {reply.unjudged for reply in ended.replies} == {shown}
+    assert {reply.consistency for reply in ended.replies} == {None}
+
+
+def test_only_written_replies_are_judged_and_none_when_nobody_wants_it():
+    model = FakeConsistency()
+    responder = fake_responder(FakeEngine(failing=["stage1"]), model)
+    *_, last = run_turn(responder, Chat(), turn(), Cancel())
+    judged = {reply.variant for reply in last.turns[-1].replies if reply.consistency is not None}
+    assert judged == {"baseline", "aligned"}
+    model.asked.clear()
+    *_, last = run_turn(responder, Chat(), turn(), Cancel(), judge=False)
+    assert not model.asked and last.turns[-1].reply("aligned").consistency is None
+
+
+def test_stop_ends_the_judging_and_a_reply_that_was_whole_by_then_is_not_called_stopped():
+    cancel, model = Cancel(), FakeConsistency()
+    grown = run_turn(fake_responder(FakeEngine(), model), Chat(), turn(), cancel, ticking(1.0))
+    for chat in grown:
+        if chat.turns[-1].reply("baseline").consistency is not None:
+            cancel.set()
+    ended = chat.turns[-1]
+    assert len(model.asked) == 2 and ended.reply("aligned").consistency is None
+    assert ended.done and not ended.stopped
+    cancelled = Cancel()
+    cancelled.set()
+    *_, last = run_turn(fake_responder(FakeEngine(), model), Chat(), turn(), cancelled)
+    assert last.turns[-1].stopped and len(model.asked) == 2
 
 
 def test_a_visitor_runs_one_turn_at_a_time_and_stops_only_the_own():

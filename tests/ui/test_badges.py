@@ -1,0 +1,74 @@
+"""Badges as HTML: words for what is said, dots for what is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pal.engines.base import Decoding, Done
+from pal.persona import Persona
+from pal.respond import Judged
+from pal.ui import render
+from pal.ui.badges import badges, reply_badges, sentence_badge
+from pal.ui.chat_state import ChatTurn, Reply
+
+HOSTILE = "<img src=x onerror=alert(1)>${alert(2)}`"
+SENTENCES = ("I am a nurse.", "I have a cat.", "I sail.")
+ROWS = ((0.02, 0.05, 0.93), (0.1, 0.8, 0.1), (0.88, 0.1, 0.02))
+
+
+def judged(variant: str = "aligned", rows=ROWS) -> Reply:
+    return Reply(variant, "Yes.", done=True, consistency=rows)
+
+
+def test_a_badge_is_the_likeliest_label_of_its_sentence():
+    assert [(badge.sentence, badge.label, badge.probability) for badge in badges(judged(), SENTENCES)] == [
+        ("I am a nurse.", "entailment", 0.93),
+        ("I have a cat.", "neutral", 0.8),
+        ("I sail.", "contradiction", 0.88),
+    ]
+    assert badges(judged(), SENTENCES)[0].text == "✓ entails: I am a nurse. · 93 %"
+    assert badges(Reply("aligned"), SENTENCES) == ()
+
+
+def test_what_a_reply_says_is_there_in_words_and_not_in_colour_alone():
+    html = reply_badges(judged(), SENTENCES)
+    assert html.count("<li") == 4  # two in words, a dot, and the word for the dots
+    assert "entails</b> I am a nurse. <em>93 %</em>" in html
+    assert "contradicts</b> I sail. <em>88 %</em>" in html
+    assert "neutral: I have a cat.</span>" in html
+    assert reply_badges(Reply("aligned"), SENTENCES) == ""
+
+
+def test_a_reply_without_badges_says_why():
+    html = reply_badges(replace(judged(), consistency=None, unjudged=HOSTILE), SENTENCES)
+    assert "No badges:" in html and "<img" not in html and "${" not in html
+
+
+def test_hostile_sentences_stay_text():
+    for row in ROWS:
+        html = reply_badges(judged(rows=(row,)), (HOSTILE,))
+        html += sentence_badge(judged(rows=(row,)), (HOSTILE,), 0, "Aligned")
+        for forbidden in ("<img", "${", "`"):
+            assert forbidden not in html
+
+
+@pytest.mark.parametrize(
+    ("index", "words"),
+    [(0, "Aligned: entails this"), (1, "Aligned: neutral"), (2, "Aligned: contradicts this")],
+)
+def test_the_panel_names_who_says_it(index, words):
+    assert words in sentence_badge(judged(), SENTENCES, index, "Aligned")
+
+
+def test_the_panel_follows_the_reply_that_continues_the_chat():
+    turn = ChatTurn("Hi", Persona(SENTENCES), Decoding(), seed=1)
+    for variant in ("baseline", "stage1", "aligned"):
+        turn = turn.after(Done(variant, "Yes.", 1, 1, 0.0))
+    turn = turn.after(Judged("aligned", ROWS)).after(Judged("baseline", ROWS[::-1]))
+    assert "Aligned: entails this" in render.probability_bars(turn, 1)
+    assert "Baseline: contradicts this" in render.probability_bars(replace(turn, continued="baseline"), 1)
+    assert "pal-badge" not in render.probability_bars(replace(turn, continued="stage1"), 1)
+    assert "pal-badge" not in render.probability_bars(turn, 0)
+    assert render.turn(1, turn, last=True).count('class="pal-badges"') == 2
