@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pal.dialogue import Dialogue, Exchange
+from pal.evaluation.parroting import parrots
 from pal.persona import MAX_SENTENCES
 from pal.training.text import naturalise
 
@@ -120,6 +121,20 @@ def mistaken(example: Example, share: float, seed: int) -> Example:
         exchanges[at] = replace(exchanges[at], selected=wrong)
         untrained.add(at)
     return replace(example, exchanges=tuple(exchanges), untrained=frozenset(untrained))
+
+
+def without_parroting(example: Example) -> Example:
+    """The example with its parroting replies untrained.
+
+    A reply that recites a persona sentence is a small model's easiest and so,
+    decoded greedily, its most frequent reply. Its selection is still trained.
+    """
+    parroting = {
+        at
+        for at, exchange in enumerate(example.exchanges)
+        if any(parrots(exchange.reply, sentence) for sentence in example.sentences)
+    }
+    return replace(example, untrained=example.untrained | parroting)
 
 
 def _chance(example: Example, seed: int | str) -> random.Random:

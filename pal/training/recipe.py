@@ -37,8 +37,9 @@ class Recipe:
     ``questions``: dialogues made from persona_response_pairs.
     ``selection_weight``: weight of the selection task beside the reply task,
     each being its own mean. ``mistaken_selections``: share of the earlier
-    selections shown wrong (see ``examples.mistaken``). ``batch``: examples (SFT) or dialogues (align) per
-    optimizer step. ``sft_weight``: weight of the chosen replies' own
+    selections shown wrong (see ``examples.mistaken``). ``skip_parroting``: replies
+    that recite a persona sentence carry no loss. ``batch``: examples (SFT) or
+    dialogues (align) per optimizer step. ``sft_weight``: weight of the chosen replies' own
     cross-entropy beside DPO. ``micro_batch_tokens``: padded tokens per forward
     pass (one example at least). ``steps`` 0: as ``epochs`` gives. ``mined``:
     hard negatives of each kind, ``contradiction_repeat``: how often a labelled
@@ -60,6 +61,7 @@ class Recipe:
     clip: float = 1.0
     selection_weight: float = 1.0
     mistaken_selections: float = 0.0
+    skip_parroting: bool = False
     rank: int = 16
     alpha: int = 32
     dropout: float = 0.0

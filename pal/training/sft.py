@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from pal.errors import DataError
 from pal.prompt import Renderer, TrainingSequence
 from pal.training.data import read_dialogues
-from pal.training.examples import Example, from_dialogue, mistaken, shuffled
+from pal.training.examples import Example, from_dialogue, mistaken, shuffled, without_parroting
 from pal.training.losses import reply_loss, selection_loss
 from pal.training.policy import collate, trained_selections
 from pal.training.questions import question_examples
@@ -104,6 +104,8 @@ def load_examples(recipe: Recipe, folder: Path) -> tuple[list[Example], dict[str
         path = folder / recipe.questions_file
         examples += question_examples(path, recipe.questions, recipe.seed)
         hashes[recipe.questions_file] = _sha256(path)
+    if recipe.skip_parroting:
+        examples = [without_parroting(example) for example in examples]
     if not examples:
         raise DataError(f"{folder}: the recipe names no data with a persona; check its `data` entries.")
     return examples, hashes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pal.ratings.overview import AdminProgress
+from pal.ui.leaderboard import count
 from pal.ui.render import escape
 
 
@@ -19,7 +20,8 @@ def progress(seen: AdminProgress, status: str) -> str:
     return (
         f'<div class="results"><h2>Campaign {escape(seen.campaign)}</h2>'
         f"<p>{seen.full} of {seen.items} items have {seen.overlap} votes ({share} %) · "
-        f"{seen.ratings} votes on {seen.turns} turns · {len(seen.annotators)} annotators · "
+        f"{count(seen.ratings, 'vote')} · {count(seen.turns, 'turn')} · "
+        f"{count(len(seen.annotators), 'annotator')} · "
         f"{escape(status)}</p>"
         f"<h3>Annotators</h3>{table(('id (hash)', 'rated', 'skipped', 'corrected', 'last, UTC'), annotators)}"
         f"<details><summary>Items</summary>{table(('item', 'votes'), items)}</details></div>"

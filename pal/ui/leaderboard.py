@@ -53,9 +53,9 @@ def render(seen: Summary) -> str:
         )
     results = seen.results
     counted = (
-        f"{seen.votes} blind votes by {seen.annotators} annotators on {seen.turns} turns; {seen.skipped} "
-        f"skipped, {seen.corrected} corrected after the names were shown. A tie is half a win. Intervals: "
-        "95 %, bootstrap over turns and annotators; of pairs, marks and columns Wilson's."
+        f"{seen.votes} blind votes; {count(seen.annotators, 'annotator')}, {count(seen.turns, 'turn')}; "
+        f"{seen.skipped} skipped, {seen.corrected} corrected after the names were shown. A tie is half a win. "
+        "Intervals: 95 %, bootstrap over turns and annotators; of pairs, marks and columns Wilson's."
     )
     return _panel(
         f'<p class="pal-hint">{counted}</p>{_standing(results.variants)}'
@@ -65,7 +65,12 @@ def render(seen: Summary) -> str:
 
 
 def _panel(body: str) -> str:
-    return f'<section class="results"><h2>Votes of annotators</h2>{body}</section>'
+    return f'<section class="results pal-panel"><h2>Votes of annotators</h2>{body}</section>'
+
+
+def count(number: int, noun: str) -> str:
+    """“1 turn”, “2 turns”."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def name(variant: str) -> str:
@@ -84,9 +89,9 @@ def estimate(value: Estimate, *, share: bool = False) -> str:
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     """``rows`` are HTML already."""
-    top = "".join(f"<th>{cell}</th>" for cell in head)
+    top = "<tr>" + "".join(f"<th>{cell}</th>" for cell in head) + "</tr>" if any(head) else ""
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f'<div class="results-table"><table><tr>{top}</tr>{body}</table></div>'
+    return f'<div class="results-table"><table>{top}{body}</table></div>'
 
 
 def _standing(rows: tuple[VariantResult, ...]) -> str:

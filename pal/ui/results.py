@@ -17,6 +17,6 @@ def add_page(page: gr.Blocks, leaderboard: Callable[[], str]) -> None:
     for every visit."""
     navigation.add_banner("results", INTRODUCTION)
     with gr.Column(elem_id="pal-results", min_width=0):
-        votes = gr.HTML("", elem_id="pal-leaderboard", elem_classes="pal-panel")
-        report = gr.HTML("", elem_id="pal-report", elem_classes="pal-panel")
+        votes = gr.HTML("", elem_id="pal-leaderboard")
+        report = gr.HTML("", elem_id="pal-report")
     page.load(lambda: (leaderboard(), results_files.report()), outputs=[votes, report], queue=False, **QUIET)

@@ -25,14 +25,15 @@ def report(folder: Path = FOLDER) -> str:
     try:
         text = (folder / REPORT).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        return '<p class="pal-hint">No results have been written yet: <code>python -m pal report</code>.</p>'
+        told = "No results have been written yet: <code>python -m pal report</code>."
+        return f'<p class="pal-panel pal-hint">{told}</p>'
     used: set[str] = set()
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     markdown.add_render_rule("image", _image_rule(pictures, used))
     body = markdown.render(text).replace("<table>", '<div class="results-table"><table>')
     body = body.replace("</table>", "</table></div>")
     rest = "".join(_figure(path) for name, path in pictures.items() if name not in used)
-    return f'<div class="results-report">{body}<div class="results-plots">{rest}</div></div>'
+    return f'<div class="results-report pal-panel">{body}<div class="results-plots">{rest}</div></div>'
 
 
 def _image_rule(pictures: Mapping[str, Path], used: set[str]) -> Callable[..., str]:

@@ -9,7 +9,7 @@ import pytest
 from pal.dialogue import Dialogue, Exchange, Utterance
 from pal.errors import DataError
 from pal.training.ask import question_about
-from pal.training.examples import Example, from_dialogue, mistaken, shuffled
+from pal.training.examples import Example, from_dialogue, mistaken, shuffled, without_parroting
 from pal.training.questions import question_bank, question_examples
 
 DIALOGUE = Dialogue(
@@ -172,3 +172,19 @@ def test_a_malformed_pair_row_is_named(tmp_path):
 def test_every_question_of_the_bank_is_unique_within_its_topic():
     for _, questions in question_bank().topics:
         assert len({question.casefold() for question in questions}) == len(questions)
+
+
+def test_a_reply_that_recites_a_sentence_is_not_trained_but_its_selection_is():
+    example = Example(
+        "e",
+        ("I work as a night nurse in a hospital.", "I sail."),
+        (
+            Exchange("Job?", "I work as a night nurse in a big hospital.", 0),
+            Exchange("And?", "I help people.", 0),
+        ),
+        ((0,), (0,)),
+        untrained=frozenset({1}),
+    )
+    kept = without_parroting(example)
+    assert kept.untrained == {0, 1}
+    assert kept.labels == example.labels and kept.exchanges == example.exchanges

@@ -34,8 +34,8 @@ EXAMPLES = [
     for number in range(2, 6)
 ]
 RECIPE = Recipe(
-    task="stage1", data=(DataSource("none"),), batch=2, steps=6, warmup_steps=1, learning_rate=2e-3, rank=4, alpha=8,
-    save_steps=3, final_learning_rate=0.5,
+    task="stage1", data=(DataSource("none"),), batch=2, steps=6, warmup_steps=1, learning_rate=2e-3, rank=4,
+    alpha=8, save_steps=3, final_learning_rate=0.5,
 )  # fmt: skip
 
 

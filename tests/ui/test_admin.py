@@ -31,7 +31,7 @@ def test_the_right_password_shows_progress_and_files(serve, tmp_path):
         assert page.shown("pal-admin-progress") == ""
     page.values[page.component("pal-admin-word")] = PASSWORD
     page.fire("pal-admin-enter")
-    assert "1 votes on 1 turns" in page.shown("pal-admin-progress")
+    assert "1 vote · 1 turn · 1 annotator" in page.shown("pal-admin-progress")
     assert "item-2" in page.shown("pal-admin-progress")
     page.fire("pal-admin-export")
     files = {one["orig_name"]: one["url"] for one in page.shown("pal-admin-files")}
@@ -56,7 +56,7 @@ def test_only_the_password_opens(typed):
 
 
 def test_guessing_is_stopped_even_for_the_right_one():
-    door = Door(PASSWORD, Attempts(each=2))
+    door = Door(PASSWORD, Attempts(each=2, together=50))
     for _ in range(2):
         with pytest.raises(PalError, match="not the password"):
             door.open("guess", "guest")
