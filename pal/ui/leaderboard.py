@@ -54,8 +54,8 @@ def render(seen: Summary) -> str:
     results = seen.results
     counted = (
         f"{seen.votes} blind votes; {count(seen.annotators, 'annotator')}, {count(seen.turns, 'turn')}; "
-        f"{seen.skipped} skipped, {seen.corrected} corrected after the names were shown. A tie is half a win. "
-        "Intervals: 95 %, bootstrap over turns and annotators; of pairs, marks and columns Wilson's."
+        f"{seen.skipped} skipped, {seen.corrected} corrected after the names were shown. A tie is half "
+        "a win. Intervals: 95 %, bootstrap over turns and annotators; of pairs, marks and columns Wilson's."
     )
     return _panel(
         f'<p class="pal-hint">{counted}</p>{_standing(results.variants)}'
