@@ -119,18 +119,28 @@ def _pairs(args: argparse.Namespace) -> int:
     recipe = _recipe(args)
     examples, _ = load_examples(recipe, args.data)
     seed = recipe.seed
-    asked = [pair for example in examples for pair in prompts(example, seed, persona_bearing_only=True)]
-    done = _finished(args.out, {pair.id for pair in asked})
-    missing = [pair for pair in asked if pair.id not in done]
+    kinds = ("history", "parroting") if recipe.reject_parroting else ("history",)
+    asked = {
+        kind: [
+            pair
+            for example in examples
+            for pair in prompts(example, seed, persona_bearing_only=True, kind=kind)
+        ]
+        for kind in kinds
+    }
+    done = _finished(args.out, {pair.id for pairs in asked.values() for pair in pairs})
+    missing = {kind: [pair for pair in pairs if pair.id not in done] for kind, pairs in asked.items()}
     decoding = Decoding(temperature=0.0, repeat_penalty=1.0)
     engine = LlamaCppEngine.from_adapters({"stage1": args.stage1})
     args.out.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with args.out.open("a", encoding="utf-8") as file, tqdm(total=len(missing), unit="pair") as bar:
-            for pair in generate_rejected(missing, engine, "stage1", _renderer(), decoding, seed):
-                file.write(write_pair(pair))
-                file.flush()
-                bar.update()
+        with args.out.open("a", encoding="utf-8") as file:
+            for kind, pairs in missing.items():
+                made = generate_rejected(pairs, kind, engine, "stage1", _renderer(), decoding, seed)
+                for pair in tqdm(made, total=len(pairs), desc=kind, unit="reply"):
+                    if pair:
+                        file.write(write_pair(pair))
+                        file.flush()
     finally:
         engine.close()
     print(f"Pairs: {args.out}")

@@ -1,4 +1,7 @@
-"""Preference pairs: the data set's reply against a reply to the history alone.
+"""Preference pairs: the data set's reply against a worse one of Stage 1's.
+
+The worse one answers the history alone ("history"), or recites a persona
+sentence although the whole prompt was there ("parroting").
 
 One JSON object a line: ``id`` (unique), ``dialogue``, ``persona`` (sentences),
 ``history`` ([{user, reply, selected}]), ``user``, ``selected`` (0-based or
@@ -9,13 +12,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pal.dialogue import Exchange
 from pal.engines.base import Cancel, Decoding, Done, Engine, ReplyRequest
 from pal.errors import DataError, EngineError
+from pal.evaluation.parroting import parrots
 from pal.prompt import Renderer
 from pal.training.data import read_jsonl
 from pal.training.examples import Example, shuffled
@@ -80,12 +84,16 @@ def write_pair(pair: Pair) -> str:
     return json.dumps(dataclasses.asdict(pair), ensure_ascii=False) + "\n"
 
 
-def prompts(example: Example, seed: int, *, persona_bearing_only: bool) -> list[Pair]:
-    """Pairs of an example that still lack their rejected reply."""
+def prompts(example: Example, seed: int, *, persona_bearing_only: bool, kind: str = "history") -> list[Pair]:
+    """Pairs of an example that still lack their rejected reply of a kind.
+
+    An exchange whose reply is not to be trained gives none.
+    """
     example = shuffled(example, seed)
+    suffix = "" if kind == "history" else f"/{kind}"
     return [
         Pair(
-            id=f"{example.id}#{number}",
+            id=f"{example.id}#{number}{suffix}",
             dialogue=example.id,
             persona=example.sentences,
             history=example.exchanges[:number],
@@ -95,7 +103,7 @@ def prompts(example: Example, seed: int, *, persona_bearing_only: bool) -> list[
             rejected="",
         )
         for number, (exchange, label) in enumerate(zip(example.exchanges, example.labels, strict=True))
-        if label or (label is not None and not persona_bearing_only)
+        if (label or (label is not None and not persona_bearing_only)) and number not in example.untrained
     ]
 
 
@@ -105,21 +113,46 @@ def history_only(renderer: Renderer, pair: Pair) -> list[int]:
     return renderer.reply_prompt((), history, pair.user, None)
 
 
-def generate_rejected(
-    pairs: Sequence[Pair], engine: Engine, variant: str, renderer: Renderer, decoding: Decoding, seed: int
-) -> Iterator[Pair]:
-    """The pairs with ``rejected`` written by ``variant`` from the history alone.
+def whole_prompt(renderer: Renderer, pair: Pair) -> list[int]:
+    """The generation prompt of the pair, persona and sentence included."""
+    return renderer.reply_prompt(pair.persona, pair.history, pair.user, pair.selected)
 
-    Pairs whose rejected reply is empty or equals the chosen one are left out.
+
+def recites(pair: Pair, reply: str) -> bool:
+    """The reply parrots a sentence of the pair's persona."""
+    return any(parrots(reply, sentence) for sentence in pair.persona)
+
+
+KINDS: dict[str, tuple[Callable[[Renderer, Pair], list[int]], Callable[[Pair, str], bool]]] = {
+    "history": (history_only, lambda pair, reply: True),
+    "parroting": (whole_prompt, recites),
+}
+"""What the rejected reply answers, and which of the replies make a pair."""
+
+
+def generate_rejected(
+    pairs: Sequence[Pair],
+    kind: str,
+    engine: Engine,
+    variant: str,
+    renderer: Renderer,
+    decoding: Decoding,
+    seed: int,
+) -> Iterator[Pair | None]:
+    """Each of the pairs with ``rejected`` written by ``variant``, in order.
+
+    None where the reply is empty, equals the chosen one or is not of ``kind``.
 
     Raises:
         EngineError: the engine failed.
     """
+    prompt, fits = KINDS[kind]
     for number, pair in enumerate(pairs):
-        request = ReplyRequest(variant, history_only(renderer, pair), decoding, seed + number, pair.dialogue)
+        request = ReplyRequest(variant, prompt(renderer, pair), decoding, seed + number, pair.dialogue)
         for event in engine.stream([request], Cancel()):
             if isinstance(event, Done):
-                if event.text.strip() and event.text.strip() != pair.chosen:
-                    yield dataclasses.replace(pair, rejected=event.text.strip())
+                reply = event.text.strip()
+                good = reply and reply != pair.chosen and fits(pair, reply)
+                yield dataclasses.replace(pair, rejected=reply) if good else None
             elif not hasattr(event, "text"):
                 raise EngineError(f"{pair.id}: {event.message}")

@@ -38,7 +38,8 @@ class Recipe:
     ``selection_weight``: weight of the selection task beside the reply task,
     each being its own mean. ``mistaken_selections``: share of the earlier
     selections shown wrong (see ``examples.mistaken``). ``skip_parroting``: replies
-    that recite a persona sentence carry no loss. ``batch``: examples (SFT) or
+    that recite a persona sentence carry no loss and make no pair.
+    ``reject_parroting``: Stage 1's own ones are rejected in further pairs. ``batch``: examples (SFT) or
     dialogues (align) per optimizer step. ``sft_weight``: weight of the chosen replies' own
     cross-entropy beside DPO. ``micro_batch_tokens``: padded tokens per forward
     pass (one example at least). ``steps`` 0: as ``epochs`` gives. ``mined``:
@@ -62,6 +63,7 @@ class Recipe:
     selection_weight: float = 1.0
     mistaken_selections: float = 0.0
     skip_parroting: bool = False
+    reject_parroting: bool = False
     rank: int = 16
     alpha: int = 32
     dropout: float = 0.0

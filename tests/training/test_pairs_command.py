@@ -33,7 +33,7 @@ class Scripted:
 def test_rejected_replies_come_from_the_history_alone(renderer, tokenizer):
     engine = Scripted("So-so.", "I don't know.")
     asked = [dataclasses.replace(pair, rejected="") for pair in PAIRS[:2]]
-    made = list(generate_rejected(asked, engine, "stage1", renderer, GREEDY, 1))
+    made = list(generate_rejected(asked, "history", engine, "stage1", renderer, GREEDY, 1))
     assert [pair.rejected for pair in made] == ["So-so.", "I don't know."]
     for pair, prompt in zip(asked, engine.prompts, strict=True):
         text = tokenizer.decode(prompt)
@@ -45,14 +45,24 @@ def test_rejected_replies_come_from_the_history_alone(renderer, tokenizer):
 def test_empty_replies_and_copies_of_the_chosen_one_are_left_out(renderer):
     engine = Scripted("", PAIRS[1].chosen, "Fine.")
     asked = [PAIRS[0], PAIRS[1], PAIRS[2]]
-    assert [pair.id for pair in generate_rejected(asked, engine, "stage1", renderer, GREEDY, 1)] == [
-        PAIRS[2].id
-    ]
+    made = list(generate_rejected(asked, "history", engine, "stage1", renderer, GREEDY, 1))
+    assert made == [None, None, dataclasses.replace(PAIRS[2], rejected="Fine.")]
+
+
+def test_replies_that_recite_a_sentence_are_rejected_too(renderer):
+    sentence = PAIRS[0].persona[PAIRS[0].selected]
+    engine = Scripted(f"Well. {sentence}", "Let's talk of something else.")
+    made = list(generate_rejected([PAIRS[0]] * 2, "parroting", engine, "stage1", renderer, GREEDY, 1))
+    assert made == [dataclasses.replace(PAIRS[0], rejected=f"Well. {sentence}"), None]
+    for prompt in engine.prompts:
+        assert prompt == renderer.reply_prompt(
+            PAIRS[0].persona, PAIRS[0].history, PAIRS[0].user, PAIRS[0].selected
+        )
 
 
 def test_an_engine_failure_names_the_pair(renderer):
     with pytest.raises(EngineError, match="d0#0: no memory"):
-        list(generate_rejected(PAIRS[:1], Scripted(None), "stage1", renderer, GREEDY, 1))
+        list(generate_rejected(PAIRS[:1], "history", Scripted(None), "stage1", renderer, GREEDY, 1))
 
 
 def test_a_stopped_run_keeps_its_whole_lines_only(tmp_path):

@@ -229,6 +229,9 @@ def test_pairs_are_asked_for_with_the_gold_sentence():
     assert [pair.id for pair in asked] == ["e2#1", "e2#2"]
     assert [pair.persona[pair.selected] for pair in asked] == ["I am a nurse.", "I have 2 cats."]
     assert len(prompts(EXAMPLES[0], 1, persona_bearing_only=False)) == 3
+    untrained = dataclasses.replace(EXAMPLES[0], untrained=frozenset({1}))
+    again = prompts(untrained, 1, persona_bearing_only=True, kind="parroting")
+    assert [pair.id for pair in again] == ["e2#2/parroting"]
 
 
 def test_adapter_weights_are_stored_in_half_precision(base, renderer, tmp_path):
