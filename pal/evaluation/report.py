@@ -4,9 +4,10 @@
 
 Reads what ``pal evaluate`` wrote, and in the report's folder what the other
 measuring commands and people wrote: ``plain_questions.json``, ``bench.json``,
-``relevance.json``, ``consistency.md`` and ``notes.md``; what is missing is left
-out. Writes ``dev.json`` (and ``dev-selection.json``), the plots, the report
-itself (``README.md`` there), and the README's part between the markers.
+``relevance.json``, ``consistency_dev.json``, ``consistency_challenge.json``,
+``labels.json`` and ``notes.md``; what is missing is left out. Writes ``dev.json``
+(and ``dev-selection.json``), the plots, the report itself (``README.md``
+there), and the README's part between the markers.
 
 Replies to the evaluation's data stay where they are: the data's text is not
 ours to publish, so the samples are replies to our own dialogues.
@@ -18,8 +19,10 @@ import argparse
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from pal.errors import DataError
+from pal.evaluation.report_consistency import consistency_section
 from pal.evaluation.report_data import SAMPLES, Evaluation, read_json, read_samples
 from pal.evaluation.report_plots import panels, win_matrix
 from pal.evaluation.report_tables import PARROTING, PERSONA, SELECTION
@@ -28,7 +31,9 @@ from pal.settings import REPOSITORY
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 MEASURED = {"questions": "plain_questions.json", "bench": "bench.json", "relevance": "relevance.json"}
-INCLUDED = ("consistency.md", "notes.md")
+CONSISTENCY = ("consistency_dev.json", "consistency_challenge.json")
+LABELS = "labels.json"
+NOTES = "notes.md"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,13 +76,13 @@ def run(args: argparse.Namespace) -> int:
         replies,
         selection,
         samples,
-        **{
-            name: read_json(args.out / file, "write it anew")
-            for name, file in MEASURED.items()
-            if (args.out / file).is_file()
-        },
+        **{name: _found(args.out / file) for name, file in MEASURED.items()},
         included=[
-            (args.out / name).read_text(encoding="utf-8") for name in INCLUDED if (args.out / name).is_file()
+            consistency_section(
+                [found for name in CONSISTENCY if (found := _found(args.out / name))],
+                _found(args.out / LABELS),
+            ),
+            (args.out / NOTES).read_text(encoding="utf-8") if (args.out / NOTES).is_file() else "",
         ],
         plots=draw(replies, selection, args.out),
     )
@@ -86,6 +91,11 @@ def run(args: argparse.Namespace) -> int:
     _write(args.readme, replace_between_markers(readme, readme_section(sources, folder), args.readme))
     print(f"Written: {args.out / 'README.md'}, {args.readme}")
     return 0
+
+
+def _found(path: Path) -> Any:
+    """What a measuring command wrote; None where it has not been run."""
+    return read_json(path, "write it anew") if path.is_file() else None
 
 
 def draw(replies: Evaluation, selection: Evaluation, out: Path) -> list[str]:

@@ -60,6 +60,38 @@ RESULTS = {
         },
     },  # fmt: skip
 }
+_F1 = {label: {"f1": 0.123} for label in ("contradiction", "neutral", "entailment")}
+CONSISTENCY = {
+    "data": "challenge.jsonl",
+    "weights": "8 bits",
+    **{
+        name: {"pairs": 9, "accuracy": 0.5, "macro_f1": 0.321, "classes": _F1, "confusion": [[1, 2, 0]] * 3}
+        for name in ("model", "cosine", "always_neutral")
+    },
+    "calibration_error": 0.0987,
+    "calibration_bins": [{"low": 0.4, "high": 0.6, "pairs": 9, "confidence": 0.52, "accuracy": 0.5}],
+    "accuracy_by_kind": {"other_value": {"pairs": 4, "accuracy": 0.25}},
+    "worst_mistakes": [
+        {
+            "premise": "I sail.",
+            "hypothesis": "I *hate* | boats.",
+            "label": "contradiction",
+            "verdict": "neutral",
+            "probabilities": [0.01, 0.98, 0.01],
+        }
+    ],
+}
+LABELS = {
+    "files": {name: {"new_persona": 600, "new_none": 55} for name in ("a.jsonl", "b.jsonl")},
+    "agreement": {
+        "file": "dev.jsonl",
+        "turns": 3907,
+        "persona_or_none": 0.9,
+        "kappa": 0.8,
+        "same_set": 0.82,
+        "strongest_in_given": 0.97,
+    },
+}
 README = "# PAL\n\n## Results\n\n<!-- results:begin -->\nold 0.999\n<!-- results:end -->\n\n## After\n"
 
 
@@ -124,6 +156,20 @@ def test_plots_are_small_readable_and_the_same_for_the_same_numbers(place):
     assert all(f"]({plot.name})" in whole for plot in plots)
     run(place)
     assert [plot.read_bytes() for plot in plots] == first
+
+
+def test_the_consistency_model_and_its_labels_are_told(place):
+    out = place / "assets" / "results"
+    out.mkdir(parents=True)
+    (out / "consistency_challenge.json").write_text(json.dumps(CONSISTENCY))
+    assert "kappa" not in run(place)[1]
+    (out / "labels.json").write_text(json.dumps(LABELS))
+    _, whole = run(place)
+    assert "| consistency model | 0.123 | 0.123 | 0.123 | 0.321 | 0.500 |" in whole
+    assert "| **entailment** | 1 | 2 | 0 |" in whole and "error 0.099" in whole
+    assert "| other value | 4 | 0.250 |" in whole
+    assert "| I sail. | I \\*hate\\* \\| boats. | contradiction | neutral, 98% |" in whole
+    assert "1,200 turns got a sentence and 110 none" in " ".join(whole.split())
 
 
 def test_what_other_commands_and_people_wrote_is_included_and_what_is_missing_left_out(place):
