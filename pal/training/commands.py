@@ -29,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         command = tasks.add_parser(task, help=text)
         command.add_argument("--data", type=Path, required=True, help="folder of the recipe's data files")
         command.add_argument("--dev", type=Path, help="dialogues file for the learning curve")
+        command.add_argument(
+            "--compile", action="store_true", help="faster steps after a minute; needs a C++ compiler"
+        )
         _common(command)
     pairs = tasks.add_parser(
         "pairs", help="write preference pairs: Stage 1's history-only replies are rejected"
@@ -95,6 +98,8 @@ def _sft(args: argparse.Namespace) -> int:
     accelerator = accelerator_for(recipe)
     model = new_adapter(checkpoints.load_base_model(), recipe.rank, recipe.alpha, recipe.dropout, recipe.seed)
     policy = Policy(model, renderer.option_ids(MAX_SENTENCES))
+    if args.compile:
+        policy.compile_layers()
     task = SftTask(examples, renderer, recipe, accelerator.device)
     measure = None
     if args.dev:

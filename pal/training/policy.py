@@ -54,6 +54,15 @@ class Policy(nn.Module):
         self.model = model
         self.register_buffer("option_ids", torch.tensor(option_ids), persistent=False)
 
+    def compile_layers(self) -> None:
+        """Fuse each layer's small operations with torch.compile, on first use.
+
+        One compilation serves all layers and lengths. Needs a C++ compiler;
+        sums come in another order, so results differ in the last digits.
+        """
+        for layer in self.model.get_base_model().model.layers:
+            layer.compile(dynamic=True)
+
     def forward(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Reply-token logits [T, vocabulary] and selection logits [S, 10].
 

@@ -1,7 +1,9 @@
 """A few real steps on the real base: losses fall, margins rise, resume is exact."""
 
+import copy
 import dataclasses
 import json
+import shutil
 
 import pytest
 import torch
@@ -108,6 +110,23 @@ def test_stage1_losses_fall_and_resume_equals_an_unbroken_run(base, renderer, tm
         load_adapter(base, tmp_path / "whole" / "adapter", trainable=False), renderer.option_ids(9)
     )
     unwrap(reloaded)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_layers_give_the_same_losses_and_gradients(base, renderer):
+    found = []
+    for compiled in (False, True):
+        model = copy.deepcopy(base)
+        policy = fresh(model, renderer)
+        if compiled:
+            policy.compile_layers()
+        task = SftTask(EXAMPLES, renderer, RECIPE, torch.device("cpu"))
+        losses = task.losses(policy, [(0, 0), (0, 1)])
+        (losses["reply"] + losses["selection"]).backward()
+        gradients = [value.grad for value in policy.parameters() if value.requires_grad]
+        found.append((losses["reply"], losses["selection"], *gradients))
+    for plain, fused in zip(*found, strict=True):
+        torch.testing.assert_close(fused, plain, rtol=1e-3, atol=1e-4)
 
 
 def test_baseline_trains_replies_only(base, renderer, tmp_path):
