@@ -39,7 +39,7 @@ from pal.evaluation.serving import (
 )
 from pal.evaluation.stages import Run
 from pal.evaluation.turns import PARTS, choose_turns
-from pal.evaluation.walk import GREEDY
+from pal.evaluation.walk import DECODINGS
 from pal.training.data import read_dialogues
 
 
@@ -58,6 +58,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--part", choices=PARTS, default="all", help="tune: what “pal tune” looks at; report: the rest"
+    )
+    parser.add_argument(
+        "--decoding",
+        choices=tuple(DECODINGS),
+        default="greedy",
+        help="how replies are written: greedy (default), or sampled as the page does",
     )
     parser.add_argument("--no-generate", action="store_true", help="selections and perplexity only")
     parser.add_argument(
@@ -101,6 +107,7 @@ def run(args: argparse.Namespace) -> int:
         perplexity=not args.no_perplexity,
         consistency=generate and not args.no_consistency,
         relevance=generate and not args.no_relevance,
+        decoding=DECODINGS[args.decoding],
     )
     model = consistency_hash(args.consistency) if task.consistency else ""
     data = sha256(args.data)
@@ -139,7 +146,7 @@ def open_records(
     common = {"data": data, "seed": task.seed}
     records = {}
     for one in taking_part:
-        settings = common | {"decoding": asdict(GREEDY)} | one.to_json(task.tuned)
+        settings = common | {"decoding": asdict(task.decoding)} | one.to_json(task.tuned)
         records[one.name] = Record(Journal(folder / f"{one.name}.jsonl", settings), one, model)
     records[GOLD_REPLIES] = Record(Journal(folder / f"{GOLD_REPLIES}.jsonl", common), None, model)
     return records
@@ -180,7 +187,7 @@ def describe(
             if record.contender
         },
         "seed": task.seed,
-        "decoding": asdict(GREEDY),
+        "decoding": asdict(task.decoding),
         "cosine_threshold": task.tuned.cosine_threshold,
         "consistency_model": model or None,
         "left_out": [

@@ -52,6 +52,14 @@ class Evaluation:
         """Dialogues and turns."""
         return self.results["counts"]
 
+    @property
+    def decoding(self) -> str:
+        """How the replies were written, in words."""
+        used = self.settings["decoding"]
+        if used["temperature"] == 0:
+            return "by greedy decoding"
+        return f"at temperature {used['temperature']:g} and top-p {used['top_p']:g}"
+
     def contenders(self, group: str) -> list[str]:
         """Those with this group of numbers, in the order of the run."""
         return [name for name, found in self.results["contenders"].items() if group in found]
@@ -131,13 +139,14 @@ class Sample:
     """One of our own dialogues with every contender's reply to its last message.
 
     ``replies``: contender → (sentence selected, or None; reply; verdict per
-    persona sentence, or None).
+    persona sentence, or None). ``decoding``: how they were written, in words.
     """
 
     name: str
     persona: Sequence[str]
     user: str
     replies: Mapping[str, tuple[int | None, str, Sequence[int] | None]]
+    decoding: str
 
 
 def read_samples(folder: Path, source: Path) -> list[Sample]:
@@ -155,6 +164,7 @@ def read_samples(folder: Path, source: Path) -> list[Sample]:
     order = [row["id"] for _, row in read_jsonl(source)]
     found: dict[str, Sample] = {}
     for _, row in read_jsonl(folder / "replies.jsonl"):
-        sample = found.setdefault(row["dialogue"], Sample(row["dialogue"], row["persona"], row["user"], {}))
+        blank = Sample(row["dialogue"], row["persona"], row["user"], {}, results.decoding)
+        sample = found.setdefault(row["dialogue"], blank)
         sample.replies[row["contender"]] = (row["selected"], row["reply"], row["verdicts"])
     return [found[name] for name in order if name in found]

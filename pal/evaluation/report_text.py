@@ -134,7 +134,9 @@ def _measured(evaluation: Evaluation) -> str:
         if one.get("engine")
     }
     data = {"file": settings["data"]["file"], "part": settings["data"]["part"]}
-    return texts.MEASURED.format(**evaluation.counts, **data, engines="".join(sorted(engines)))
+    return texts.MEASURED.format(
+        **evaluation.counts, **data, engines="".join(sorted(engines)), decoding=evaluation.decoding
+    )
 
 
 def _selection(sources: Sources, folder: str = "") -> str:
@@ -197,7 +199,8 @@ def _samples(samples: Sequence[Sample], count: int) -> str:
     total = len(samples)
     drawn = sorted(random.Random(_SAMPLE_SEED).sample(range(total), min(count, total)))
     rule = texts.ALL_SAMPLES if count >= total else texts.SOME_SAMPLES
-    introduction = texts.SAMPLES.format(rule=rule.format(count=count, total=total, seed=_SAMPLE_SEED))
+    rule = rule.format(count=count, total=total, seed=_SAMPLE_SEED)
+    introduction = texts.SAMPLES.format(rule=rule, decoding=samples[0].decoding)
     return _section("Sample replies", introduction, *(sample_table(samples[place]) for place in drawn))
 
 
@@ -239,6 +242,7 @@ def _command(evaluation: Evaluation, out: str) -> str:
         ),
         *(["--without-selection"] if "no selection" in told else []),
         *(["--oracle"] if "gold sentence" in told else []),
+        *([] if settings["decoding"]["temperature"] == 0 else ["--decoding page"]),
         *settings["left_out"],
         f"--out {out}",
     ]

@@ -3,7 +3,7 @@
 MEASURED = """\
 {turns:,} turns of {dialogues:,} dialogues of `{file}` (part “{part}”; {persona_turns:,} turns labelled
 with a persona sentence, {none_turns:,} with none). The history is the data's, earlier selections are each
-model's own; greedy replies{engines}. Intervals by bootstrap over dialogues."""
+model's own; replies {decoding}{engines}. Intervals by bootstrap over dialogues."""
 
 REPLIES = """\
 **C.score**: sum over the persona's sentences of +1 entailed, 0 neutral, −1 contradicted by the reply,
@@ -56,7 +56,7 @@ The first measure is used. Where the two replies differ by more than the win rat
 ({decided:.0%} of the pairs), it is right in {right:.0%}."""
 
 SAMPLES = """\
-The rule: {rule}; greedy, nothing picked by hand. The verdicts are the consistency model's, by number of
+The rule: {rule}; written {decoding}, nothing picked by hand. The verdicts are the consistency model's, by number of
 the sentence."""
 
 ALL_SAMPLES = "all {total} dialogues of `assets/sample_dialogues.jsonl`, our own writing"

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
+from pal.engines.base import Decoding
 from pal.evaluation.contenders import GOLD_REPLIES
 from pal.evaluation.perplexity import GoldReplyScorer
 from pal.evaluation.records import Record
@@ -47,6 +48,7 @@ class Run:
     perplexity: bool = True
     consistency: bool = True
     relevance: bool = True
+    decoding: Decoding = GREEDY
 
 
 def walk(task: Run, record: Record, opened: Callable[[], AbstractContextManager[Responder]]) -> None:
@@ -66,7 +68,7 @@ def walk(task: Run, record: Record, opened: Callable[[], AbstractContextManager[
         task.generate,
         contender.choice,
         task.seed,
-        GREEDY,
+        task.decoding,
         task.pure,
     )
     with opened() as responder:

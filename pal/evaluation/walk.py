@@ -20,6 +20,7 @@ from pal.selection import SelectionSettings
 
 PREDICTED, NOTHING, GOLD = CHOICES = ("predicted", "none", "gold")
 GREEDY = Decoding(temperature=0.0, top_p=1.0, repeat_penalty=1.0, max_tokens=40)
+DECODINGS = {"greedy": GREEDY, "page": Decoding()}
 
 
 @dataclass(frozen=True)

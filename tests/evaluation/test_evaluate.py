@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
+from pal.engines.base import Decoding
 from pal.errors import CheckpointError, DataError, EngineError
 from pal.evaluation import evaluate
 from pal.evaluation.perplexity import Likelihood
@@ -215,6 +216,14 @@ def test_history_is_the_gold_text_with_the_predicted_selections(models, data, tm
         request.decoding.temperature == 0 and request.decoding.max_tokens == 40 for request in models.replies
     )
     assert {request.session for request in models.replies} == {"one", "two"}
+
+
+def test_replies_are_written_as_the_page_does_when_asked_and_never_mixed_with_others(models, data, tmp_path):
+    results, _ = run(data, tmp_path / "out", "--decoding", "page")
+    assert {request.decoding for request in models.replies} == {Decoding()}
+    assert results["settings"]["decoding"]["temperature"] == Decoding().temperature
+    with pytest.raises(DataError):
+        run(data, tmp_path / "out")
 
 
 def test_ablations_are_told_nothing_or_the_gold_sentence_throughout(models, data, tmp_path):

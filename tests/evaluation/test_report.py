@@ -36,6 +36,7 @@ RESULTS = {
             for name in ("baseline", "aligned", "aligned-none")
         },
         "win_rate_margin": 0.1,
+        "decoding": {"temperature": 0.7, "top_p": 0.9},
         "left_out": ["--no-pure"],
     },
     "counts": {"dialogues": 7, "turns": 50, "labelled_turns": 50, "persona_turns": 30, "none_turns": 20},
@@ -127,7 +128,7 @@ def test_the_readme_gets_the_numbers_between_its_markers_and_nothing_else_change
     assert "| gold replies | 0.550" in readme
     assert "| MiniLM cosine (untrained) | 0.400" in readme
     assert "50 turns of 7 dialogues of `dialogues_dev.jsonl`" in readme
-    assert "llama.cpp Q4_1" in " ".join(readme.split())
+    assert "at temperature 0.7 and top-p 0.9, llama.cpp Q4_1" in " ".join(readme.split())
     assert "(assets/results/README.md)" in readme and "](assets/results/replies.svg)" in readme
     again, _ = run(place)
     assert again == readme
@@ -140,7 +141,7 @@ def test_the_whole_report_has_differences_win_rates_and_the_command(place):
     assert "| Aligned against Baseline | 60.0 % (50.0 to 70.0) | 45.0 % (35.0 to 55.0) | 30.0 %" in whole
     command = (
         "python -m pal evaluate --data dialogues_dev.jsonl --part report --limit 50 "
-        "--variants baseline,aligned --without-selection --no-pure --out results/dev\n"
+        "--variants baseline,aligned --without-selection --decoding page --no-pure --out results/dev\n"
     )
     assert command in re.sub(r" \\\n\s+", " ", whole)
 
