@@ -16,6 +16,10 @@ COMMANDS = {
     "tune": ("pal.evaluation.tune", "choose the selection settings on development data"),
     "evaluate": ("pal.evaluation.evaluate", "measure selections and replies on a dialogues file"),
     "evaluate-questions": ("pal.evaluation.plain_questions", "measure selections on plain questions"),
+    "evaluate-conversations": (
+        "pal.evaluation.conversations",
+        "hold whole conversations with every variant and count what a visitor notices",
+    ),
     "check-relevance": ("pal.evaluation.relevance_check", "measure the relevance measure on gold replies"),
     "consistency": ("pal.evaluation.consistency_command", "score pairs of persona sentence and reply"),
     "report": ("pal.evaluation.report", "write assets/results and the README's results from evaluations"),

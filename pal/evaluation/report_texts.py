@@ -56,8 +56,8 @@ The first measure is used. Where the two replies differ by more than the win rat
 ({decided:.0%} of the pairs), it is right in {right:.0%}."""
 
 SAMPLES = """\
-The rule: {rule}; written {decoding}, nothing picked by hand. The verdicts are the consistency model's, by number of
-the sentence."""
+The rule: {rule}; written {decoding}, nothing picked by hand. The verdicts are the consistency
+model's, by number of the sentence."""
 
 ALL_SAMPLES = "all {total} dialogues of `assets/sample_dialogues.jsonl`, our own writing"
 

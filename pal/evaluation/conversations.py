@@ -1,0 +1,242 @@
+"""Whole conversations, each model with its own replies, side by side.
+
+    python -m pal evaluate-conversations --out assets/results/conversations.json
+
+Sixty personas of our own with six messages each (``assets/conversations.jsonl``).
+Unlike ``pal evaluate`` the history is the model's own, and replies are sampled
+as the page does. Counts what a visitor would notice, and keeps every reply to
+be read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pal.dialogue import Exchange
+from pal.engines.base import VARIANTS, Cancel, Decoding, Done, Failed
+from pal.errors import DataError, EngineError
+from pal.evaluation import persona_metrics, visitor_signs
+from pal.evaluation.bootstrap import Bootstrap, Estimate, mean_of
+from pal.evaluation.parroting import parrots
+from pal.evaluation.serving import (
+    adapter_hashes,
+    add_model_arguments,
+    chosen_selection,
+    opened,
+    parse_variants,
+    sha256,
+    software,
+)
+from pal.persona import Persona
+from pal.respond import ConsistencyScorer, Judged, Responder, Selected, TurnRequest
+from pal.settings import REPOSITORY
+from pal.training.data import read_jsonl
+
+CONVERSATIONS = REPOSITORY / "assets" / "conversations.jsonl"
+SIGNS = (
+    "entails",
+    "contradicts",
+    "parrots",
+    "evades",
+    "repeats_itself",
+    "echoes",
+    "asks",
+)
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """A persona and what the user will say, whatever is replied."""
+
+    id: str
+    persona: Persona
+    messages: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One reply. ``selected``: 0-based, None for none or where nothing is
+    selected; ``verdicts``: of the consistency model, one per sentence."""
+
+    variant: str
+    selected: int | None
+    text: str
+    verdicts: tuple[int, ...]
+
+
+def read_conversations(path: Path) -> list[Conversation]:
+    """Rows of ``id``, ``persona`` (sentences) and ``turns`` (messages).
+
+    Raises:
+        DataError: a malformed row.
+    """
+    found = []
+    for number, row in read_jsonl(path):
+        try:
+            found.append(Conversation(str(row["id"]), Persona.parse(row["persona"]), tuple(row["turns"])))
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{path}, line {number}: needs id, persona and turns ({error}).") from None
+    if not found:
+        raise DataError(f"{path}: no conversations in it.")
+    return found
+
+
+def hold(
+    conversation: Conversation, responder: Responder, variants: Sequence[str], seed: int
+) -> Iterator[tuple[str, list[Reply]]]:
+    """Each message with all variants' replies; each variant goes on from its own.
+
+    Raises:
+        EngineError: a variant failed.
+    """
+    histories: dict[str, list[Exchange]] = {variant: [] for variant in variants}
+    for message in conversation.messages:
+        request = TurnRequest(
+            conversation.persona, message, histories, Decoding(), seed, conversation.id, tuple(variants)
+        )
+        selected: dict[str, int | None] = dict.fromkeys(variants)
+        texts: dict[str, str] = {}
+        verdicts: dict[str, tuple[int, ...]] = {}
+        for event in responder.respond(request, Cancel()):
+            if isinstance(event, Failed):
+                raise EngineError(f"{event.variant} failed on {conversation.id}: {event.message}")
+            if isinstance(event, Selected):
+                selected[event.variant] = event.selection.selected
+            elif isinstance(event, Done):
+                texts[event.variant] = event.text.strip()
+            elif isinstance(event, Judged):
+                verdicts[event.variant] = tuple(map(persona_metrics.verdict, event.consistency or ()))
+        for variant in variants:
+            histories[variant].append(Exchange(message, texts[variant], selected[variant]))
+        yield (
+            message,
+            [Reply(name, selected[name], texts[name], verdicts.get(name, ())) for name in variants],
+        )
+
+
+def signs(persona: Persona, message: str, reply: Reply, earlier: Sequence[str]) -> dict[str, bool]:
+    """Which of ``SIGNS`` a reply shows."""
+    return {
+        "entails": persona_metrics.entails(reply.verdicts),
+        "contradicts": persona_metrics.contradicts(reply.verdicts),
+        "parrots": any(parrots(reply.text, sentence) for sentence in persona.sentences),
+        "evades": visitor_signs.evades(reply.text),
+        "repeats_itself": visitor_signs.repeats_itself(reply.text, earlier),
+        "echoes": visitor_signs.echoes(reply.text, message),
+        "asks": visitor_signs.asks(reply.text),
+    }
+
+
+def count(
+    held: Sequence[tuple[Conversation, Sequence[tuple[str, Sequence[Reply]]]]],
+) -> dict[str, dict[str, Estimate]]:
+    """Share of replies with each sign, and words a reply, per variant; bootstrap over conversations."""
+    rows: dict[str, list[dict[str, float]]] = {}
+    owners: dict[str, list[str]] = {}
+    for conversation, turns in held:
+        earlier: dict[str, list[str]] = {}
+        for message, replies in turns:
+            for reply in replies:
+                before = earlier.setdefault(reply.variant, [])
+                row = signs(conversation.persona, message, reply, before) | {"words": len(reply.text.split())}
+                rows.setdefault(reply.variant, []).append(row)
+                owners.setdefault(reply.variant, []).append(conversation.id)
+                before.append(reply.text)
+    return {
+        variant: {
+            name: Bootstrap(owners[variant]).estimate(mean_of([row[name] for row in found]))
+            for name in (*SIGNS, "words")
+        }
+        for variant, found in rows.items()
+    }
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``python -m pal evaluate-conversations``."""
+    parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--data", type=Path, default=CONVERSATIONS, help="default: our sixty")
+    parser.add_argument("--limit", type=int, default=0, help="the first conversations only; 0 takes all")
+    parser.add_argument("--variants", default=",".join(VARIANTS), help="default: all three")
+    parser.add_argument("--seed", type=int, default=1, help="of the sampling (default: 1)")
+    add_model_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Hold the conversations and count; 0 when done.
+
+    Raises:
+        DataError: conversations, variants or selection settings cannot be used.
+        CheckpointError: a model is missing.
+        EngineError: a variant failed.
+    """
+    from dataclasses import replace
+
+    from tqdm import tqdm
+
+    from pal.evaluation.consistency import ConsistencyModel
+
+    variants, tuned = parse_variants(args.variants), chosen_selection(args.selection)
+    conversations = read_conversations(args.data)[: args.limit or None]
+    settings: dict[str, Any] = {
+        "data": {"file": args.data.name, "sha256": sha256(args.data)},
+        "adapters": adapter_hashes(variants, args.adapters),
+        "selection": {name: asdict(values) for name, values in tuned.used.items()},
+        "decoding": asdict(Decoding()),
+        "seed": args.seed,
+    }
+    judge: ConsistencyScorer = ConsistencyModel.load()
+    with opened(variants, args.adapters) as responder:
+        settings["engine"] = {"name": responder.engine.name, "quantisation": responder.engine.quantisation}
+        asked = replace(responder, settings=tuned.used, consistency=judge)
+        held = [
+            (one, list(hold(one, asked, variants, args.seed)))
+            for one in tqdm(conversations, unit="conversation")
+        ]
+    results = as_json(settings, held)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    for variant, numbers in results["signs"].items():
+        print(f"{variant:<9}" + "  ".join(f"{name} {one['value']:.3f}" for name, one in numbers.items()))
+    print(f"Written: {args.out}")
+    return 0
+
+
+def as_json(
+    settings: Mapping[str, Any],
+    held: Sequence[tuple[Conversation, Sequence[tuple[str, Sequence[Reply]]]]],
+) -> dict[str, Any]:
+    """Settings, counts and every reply, as plain JSON."""
+    return {
+        "settings": {**settings, "software": software()},
+        "counts": {"conversations": len(held), "turns": sum(len(turns) for _, turns in held)},
+        "signs": {
+            variant: {name: one.to_json() for name, one in numbers.items()}
+            for variant, numbers in count(held).items()
+        },
+        "conversations": [
+            {
+                "id": conversation.id,
+                "persona": list(conversation.persona.sentences),
+                "turns": [
+                    {
+                        "user": message,
+                        "replies": {
+                            one.variant: {
+                                "selected": one.selected,
+                                "reply": one.text,
+                                "verdicts": list(one.verdicts),
+                            }
+                            for one in replies
+                        },
+                    }
+                    for message, replies in turns
+                ],
+            }
+            for conversation, turns in held
+        ],
+    }
