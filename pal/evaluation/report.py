@@ -4,10 +4,10 @@
 
 Reads what ``pal evaluate`` wrote, and in the report's folder what the other
 measuring commands and people wrote: ``plain_questions.json``, ``bench.json``,
-``relevance.json``, ``consistency_dev.json``, ``consistency_challenge.json``,
-``labels.json`` and ``notes.md``; what is missing is left out. Writes ``dev.json``
-(and ``dev-selection.json``), the plots, the report itself (``README.md``
-there), and the README's part between the markers.
+``relevance.json``, ``conversations.json``, ``consistency_dev.json``,
+``consistency_challenge.json``, ``labels.json`` and ``notes.md``; what is missing
+is left out. Writes ``dev.json`` (and ``dev-selection.json``), the plots, the
+report itself (``README.md`` there), and the README's part between the markers.
 
 Replies to the evaluation's data stay where they are: the data's text is not
 ours to publish, so the samples are replies to our own dialogues.
@@ -23,6 +23,7 @@ from typing import Any
 
 from pal.errors import DataError
 from pal.evaluation.report_consistency import consistency_section
+from pal.evaluation.report_conversations import conversations_section
 from pal.evaluation.report_data import SAMPLES, Evaluation, read_json, read_samples
 from pal.evaluation.report_plots import panels, win_matrix
 from pal.evaluation.report_tables import PARROTING, PERSONA, SELECTION
@@ -33,6 +34,7 @@ BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 MEASURED = {"questions": "plain_questions.json", "bench": "bench.json", "relevance": "relevance.json"}
 CONSISTENCY = ("consistency_dev.json", "consistency_challenge.json")
 LABELS = "labels.json"
+CONVERSATIONS = "conversations.json"
 NOTES = "notes.md"
 
 
@@ -78,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
         samples,
         **{name: _found(args.out / file) for name, file in MEASURED.items()},
         included=[
+            conversations_section(_found(args.out / CONVERSATIONS)),
             consistency_section(
                 [found for name in CONSISTENCY if (found := _found(args.out / name))],
                 _found(args.out / LABELS),

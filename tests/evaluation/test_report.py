@@ -159,6 +159,20 @@ def test_plots_are_small_readable_and_the_same_for_the_same_numbers(place):
     assert [plot.read_bytes() for plot in plots] == first
 
 
+def test_conversations_are_told(place):
+    out = place / "assets" / "results"
+    out.mkdir(parents=True)
+    names = ("entails", "contradicts", "parrots", "evades", "repeats_itself", "echoes", "asks", "words")
+    signs = {"aligned": {name: number(0.5 + place / 10) for place, name in enumerate(names)}}
+    found = {"counts": {"conversations": 60, "turns": 360}, "signs": signs}
+    (out / "conversations.json").write_text(json.dumps(found))
+    _, whole = run(place)
+    assert (
+        "| Aligned | 50.0 % (40.0 to 60.0) | 60.0 % (50.0 to 70.0) |" in whole
+        and "| 1.2 (1.1 to 1.3) |" in whole
+    )
+
+
 def test_the_consistency_model_and_its_labels_are_told(place):
     out = place / "assets" / "results"
     out.mkdir(parents=True)
