@@ -119,16 +119,17 @@ class AlignTask:
         }
 
 
-def reference_key(pairs_hash: str, adapter: Path, *, selects: bool = True) -> str:
+def reference_key(pairs_hash: str, adapter: Path, *, selects: bool = True, precision: str = "fp32") -> str:
     """Names what reference log-probabilities depend on."""
     weights = (adapter / "adapter_model.safetensors").read_bytes()
     form = b"" if selects else b"baseline"
+    form += b"" if precision == "fp32" else precision.encode()
     return hashlib.sha256(pairs_hash.encode() + weights + form).hexdigest()
 
 
 def prepare_reference(
     task: AlignTask, policy: torch.nn.Module, accelerator: Accelerator, out: Path, key: str
 ) -> None:
-    """Reference log-probabilities on every process, before the first update."""
-    with accelerator.main_process_first():
+    """Reference log-probabilities on every process, in the arithmetic of the steps."""
+    with accelerator.main_process_first(), accelerator.autocast():
         task.compute_reference(policy.to(accelerator.device), out / "reference.json", key)

@@ -188,7 +188,9 @@ def _align(args: argparse.Namespace) -> int:
     task = AlignTask(pairs, renderer, recipe, accelerator.device, selects=not args.baseline)
     model = load_adapter(checkpoints.load_base_model(), args.stage1, trainable=True)
     policy = Policy(model, renderer.option_ids(MAX_SENTENCES))
-    key = reference_key(hashes[args.pairs.name], args.stage1, selects=not args.baseline)
+    key = reference_key(
+        hashes[args.pairs.name], args.stage1, selects=not args.baseline, precision=recipe.precision
+    )
     prepare_reference(task, policy, accelerator, args.out, key)
     train(task, policy, recipe, args.out, accelerator, {**hashes, "reference": key})
     print(f"Adapter: {args.out / 'adapter'}; record: {args.out / 'record.json'}")

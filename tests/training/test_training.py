@@ -7,12 +7,13 @@ import shutil
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
 from pal import checkpoints
 from pal.dialogue import Exchange
 from pal.errors import DataError, RecipeError
-from pal.training.align import AlignTask
+from pal.training.align import AlignTask, prepare_reference, reference_key
 from pal.training.examples import Example
 from pal.training.loop import batch_items, total_steps, train
 from pal.training.pairs import Pair, prompts, read_pairs, write_pair
@@ -196,6 +197,24 @@ def test_the_dpo_margin_rises_from_zero(base, renderer, tmp_path):
     assert curve[-1]["dpo"] < curve[0]["dpo"]
     for mine, other in zip(task.reference, again.reference, strict=True):
         torch.testing.assert_close(mine, other)
+
+
+def test_the_reference_is_computed_in_the_arithmetic_of_the_steps(base, renderer, tmp_path):
+    recipe = dataclasses.replace(ALIGN, precision="bf16", steps=1)
+    AcceleratorState._reset_state(reset_partial_state=True)  # the process keeps its first precision otherwise
+    try:
+        accelerator = accelerator_for(recipe)
+        policy = fresh(base, renderer, recipe)
+        task = AlignTask(PAIRS, renderer, recipe, accelerator.device)
+        prepare_reference(task, policy, accelerator, tmp_path, "key")
+        curve = train(task, policy, recipe, tmp_path / "run", accelerator, {})
+    finally:
+        unwrap(policy)
+        AcceleratorState._reset_state(reset_partial_state=True)
+    assert curve[0]["_margin"] == pytest.approx(0, abs=1e-4)
+    assert reference_key("p", tmp_path / "run" / "adapter", precision="bf16") != reference_key(
+        "p", tmp_path / "run" / "adapter"
+    )
 
 
 @pytest.mark.parametrize("selects", [True, False])
