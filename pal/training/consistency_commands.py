@@ -37,14 +37,14 @@ def train_consistency(args: argparse.Namespace) -> int:
     import torch
 
     from pal.checkpoints import fetch_encoder
-    from pal.training import consistency
+    from pal.training import consistency, nli
     from pal.training.loop import train
     from pal.training.recipe import load_recipe
     from pal.training.sft import accelerator_for
 
     overrides = {key: value for key in ("steps", "seed") if (value := getattr(args, key)) is not None}
     recipe = load_recipe(args.recipe, "consistency", overrides)
-    training, held_out, hashes = consistency.load_examples(recipe, args.data)
+    training, held_out, hashes = nli.load_examples(recipe, args.data)
     folder = fetch_encoder()
     tokenizer = consistency.pair_tokenizer(folder)
     accelerator = accelerator_for(recipe)
@@ -52,7 +52,7 @@ def train_consistency(args: argparse.Namespace) -> int:
     task = consistency.ConsistencyTask(training, tokenizer, recipe, accelerator.device)
     measure = None
     if args.dev:
-        rows = consistency.read_teacher_rows(args.dev)
+        rows = nli.read_teacher_rows(args.dev)
         development = consistency.ConsistencyTask(rows, tokenizer, recipe, accelerator.device)
         right = torch.tensor([row.target for row in rows]).argmax(-1)
 
