@@ -7,6 +7,7 @@ import pytest
 
 from pal.errors import DataError
 from pal.evaluation.selection_file import TunedSelection, read_selection, report_path, write_selection
+from pal.evaluation.selection_metrics import SelectionMetrics, outcome
 from pal.evaluation.tune import Distributions, judge, tune
 from pal.evaluation.walk import Answer, WalkedTurn
 from pal.selection import SelectionSettings, combine
@@ -43,13 +44,14 @@ def distributions(made) -> Distributions:
 )
 def test_arrays_choose_as_serving_does(settings):
     made = material(1, 60, 1.0, 0.2)
-    right = 0
+    right, outcomes = 0, []
     for labels, found in made:
-        picked = combine(found.answers["stage1"].model, found.cosines, settings).selected
-        right += picked in labels if labels else picked is None
-    assert judge(settings, distributions(made), distributions(made)).dialogue_accuracy == pytest.approx(
-        right / 60
-    )
+        chosen = combine(found.answers["stage1"].model, found.cosines, settings)
+        right += chosen.selected in labels if labels else chosen.selected is None
+        outcomes.append(outcome(labels, chosen.selected, chosen.probabilities))
+    judged = judge(settings, distributions(made), distributions(made))
+    assert judged.dialogue_accuracy == pytest.approx(right / 60)
+    assert judged.dialogue_f1 == pytest.approx(SelectionMetrics(outcomes).f1(np.ones(60)))
 
 
 def test_a_useful_prior_is_taken_and_helps_where_it_was_not_tuned():
