@@ -18,6 +18,7 @@ TITLES = {
     "stage1": "Stage 1",
     "aligned": "Aligned",
     UNTUNED: "untuned base",
+    "dpo_baseline": "DPO from baseline",
     GOLD_REPLIES: "gold replies",
     "minilm_cosine": "MiniLM cosine (untrained)",
     "idf_overlap": "idf overlap",
