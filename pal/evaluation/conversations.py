@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,13 @@ from pal.engines.base import VARIANTS, Cancel, Decoding, Done, Failed
 from pal.errors import DataError, EngineError
 from pal.evaluation import persona_metrics, visitor_signs
 from pal.evaluation.bootstrap import Bootstrap, Estimate, mean_of
-from pal.evaluation.parroting import parrots
+from pal.evaluation.parroting import recites
 from pal.evaluation.serving import (
-    adapter_hashes,
     add_model_arguments,
     chosen_selection,
+    describe_models,
     opened,
     parse_variants,
-    sha256,
     software,
 )
 from pal.persona import Persona
@@ -124,7 +123,7 @@ def signs(persona: Persona, message: str, reply: Reply, earlier: Sequence[str]) 
     return {
         "entails": persona_metrics.entails(reply.verdicts),
         "contradicts": persona_metrics.contradicts(reply.verdicts),
-        "parrots": any(parrots(reply.text, sentence) for sentence in persona.sentences),
+        "parrots": recites(reply.text, persona.sentences),
         "evades": visitor_signs.evades(reply.text),
         "repeats_itself": visitor_signs.repeats_itself(reply.text, earlier),
         "echoes": visitor_signs.echoes(reply.text, message),
@@ -174,18 +173,13 @@ def run(args: argparse.Namespace) -> int:
         CheckpointError: a model is missing.
         EngineError: a variant failed.
     """
-    from dataclasses import replace
-
     from tqdm import tqdm
 
     from pal.evaluation.consistency import ConsistencyModel
 
     variants, tuned = parse_variants(args.variants), chosen_selection(args.selection)
     conversations = read_conversations(args.data)[: args.limit or None]
-    settings: dict[str, Any] = {
-        "data": {"file": args.data.name, "sha256": sha256(args.data)},
-        "adapters": adapter_hashes(variants, args.adapters),
-        "selection": {name: asdict(values) for name, values in tuned.used.items()},
+    settings = describe_models(args.data, variants, args.adapters, tuned) | {
         "decoding": asdict(Decoding()),
         "seed": args.seed,
     }

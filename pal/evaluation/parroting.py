@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 
 from pal.evaluation.metrics import content_words, normalise
@@ -24,6 +24,11 @@ def copied_share(reply: str, sentence: str) -> float:
 def parrots(reply: str, sentence: str) -> bool:
     """The reply copies at least ``PARROTS_FROM`` of the sentence's content words in order."""
     return copied_share(reply, sentence) >= PARROTS_FROM
+
+
+def recites(reply: str, sentences: Iterable[str]) -> bool:
+    """The reply parrots at least one of the sentences."""
+    return any(parrots(reply, sentence) for sentence in sentences)
 
 
 def longest_copied_run(reply: str, sentence: str) -> int:

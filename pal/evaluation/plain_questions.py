@@ -27,12 +27,11 @@ from pal.evaluation.question_items import BENCHMARK, KINDS, PlainQuestion, read_
 from pal.evaluation.selection_file import TunedSelection
 from pal.evaluation.selection_metrics import SelectionMetrics, SelectionOutcome, outcome
 from pal.evaluation.serving import (
-    adapter_hashes,
     add_model_arguments,
     chosen_selection,
+    describe_models,
     opened,
     parse_variants,
-    sha256,
     software,
 )
 from pal.evaluation.turns import GoldTurn, MeasuredDialogue
@@ -164,10 +163,7 @@ def run(args: argparse.Namespace) -> int:
     if not variants:
         raise DataError(f"--variants is “{args.variants}”; only {', '.join(SELECTING_VARIANTS)} select.")
     questions, tuned = read_questions(args.data), chosen_selection(args.selection)
-    settings = {
-        "data": {"file": args.data.name, "sha256": sha256(args.data)},
-        "adapters": adapter_hashes(variants, args.adapters),
-        "selection": {name: asdict(values) for name, values in tuned.used.items()},
+    settings = describe_models(args.data, variants, args.adapters, tuned) | {
         "pure_pal": {name: asdict(values) for name, values in tuned.pure.items()},
         "cosine_threshold": tuned.cosine_threshold,
     }

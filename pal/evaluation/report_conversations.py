@@ -10,7 +10,8 @@ from pal.evaluation.report_tables import Metric, filled, table, title
 
 INTRODUCTION = """\
 {conversations} conversations of six messages each, our own (`assets/conversations.jsonl`), every model with
-its own replies as history, sampled as on the page (`python -m pal evaluate-conversations`); all replies are
+its own replies as history, sampled as on the page (`python -m pal evaluate-conversations
+--limit {conversations}`); all replies are
 in `conversations.json`. **repeats itself**: a sentence of three words or more comes again in the chat;
 **evades**: “not sure”, “don't know”, “no idea”; **echoes**: five words in a row are the user's. Intervals
 by bootstrap over conversations."""

@@ -7,6 +7,7 @@ import hashlib
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -124,6 +125,21 @@ def adapter_hashes(variants: Sequence[str], adapters: Path) -> dict[str, str]:
 
     return {
         variant: sha256(adapter_path(variant, adapters) / "adapter_model.safetensors") for variant in variants
+    }
+
+
+def describe_models(
+    data: Path, variants: Sequence[str], adapters: Path, tuned: TunedSelection
+) -> dict[str, object]:
+    """What determines the answers to ``data``, as plain JSON.
+
+    Raises:
+        CheckpointError: an adapter is missing.
+    """
+    return {
+        "data": {"file": data.name, "sha256": sha256(data)},
+        "adapters": adapter_hashes(variants, adapters),
+        "selection": {name: asdict(values) for name, values in tuned.used.items()},
     }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pal.dialogue import Dialogue, Exchange
-from pal.evaluation.parroting import parrots
+from pal.evaluation.parroting import recites
 from pal.persona import MAX_SENTENCES
 from pal.training.text import naturalise
 
@@ -130,9 +130,7 @@ def without_parroting(example: Example) -> Example:
     decoded greedily, its most frequent reply. Its selection is still trained.
     """
     parroting = {
-        at
-        for at, exchange in enumerate(example.exchanges)
-        if any(parrots(exchange.reply, sentence) for sentence in example.sentences)
+        at for at, exchange in enumerate(example.exchanges) if recites(exchange.reply, example.sentences)
     }
     return replace(example, untrained=example.untrained | parroting)
 

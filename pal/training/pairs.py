@@ -19,7 +19,7 @@ from pathlib import Path
 from pal.dialogue import Exchange
 from pal.engines.base import Cancel, Decoding, Done, Engine, ReplyRequest
 from pal.errors import DataError, EngineError
-from pal.evaluation.parroting import parrots
+from pal.evaluation.parroting import recites
 from pal.prompt import Renderer
 from pal.training.data import read_jsonl
 from pal.training.examples import Example, shuffled
@@ -118,14 +118,9 @@ def whole_prompt(renderer: Renderer, pair: Pair) -> list[int]:
     return renderer.reply_prompt(pair.persona, pair.history, pair.user, pair.selected)
 
 
-def recites(pair: Pair, reply: str) -> bool:
-    """The reply parrots a sentence of the pair's persona."""
-    return any(parrots(reply, sentence) for sentence in pair.persona)
-
-
 KINDS: dict[str, tuple[Callable[[Renderer, Pair], list[int]], Callable[[Pair, str], bool]]] = {
     "history": (history_only, lambda pair, reply: True),
-    "parroting": (whole_prompt, recites),
+    "parroting": (whole_prompt, lambda pair, reply: recites(reply, pair.persona)),
 }
 """What the rejected reply answers, and which of the replies make a pair."""
 

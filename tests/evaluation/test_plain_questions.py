@@ -110,7 +110,7 @@ def test_every_selector_is_reported_with_every_pick_and_kind(tmp_path, monkeypat
         yield Responder(engine, renderer(), encoder=WordEncoder())
 
     monkeypatch.setattr(plain_questions, "opened", opened)
-    monkeypatch.setattr(plain_questions, "adapter_hashes", lambda variants, adapters: {})
+    monkeypatch.setattr("pal.evaluation.serving.adapter_hashes", lambda variants, adapters: {})
     parser = argparse.ArgumentParser()
     plain_questions.add_arguments(parser)
     out = tmp_path / "deep" / "out.json"
