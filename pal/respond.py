@@ -40,6 +40,15 @@ class Encoder(Protocol):
         """Cosine of ``text`` with each sentence, in [-1, 1]."""
 
 
+def turn_seed(seed: int, history: Sequence[Exchange]) -> int:
+    """The sampler's seed after ``history``: another on every turn of a chat, one for all variants.
+
+    With the same one on every turn, each reply would begin with the same draw,
+    and so often with the same word.
+    """
+    return seed + len(history)
+
+
 class ConsistencyScorer(Protocol):
     """``pal.evaluation.consistency.ConsistencyModel``, or a stand-in."""
 
@@ -126,7 +135,8 @@ class Responder:
                 chosen.get(variant),
                 selects=variant in chosen,
             )
-            replies.append(ReplyRequest(variant, prompt, request.decoding, request.seed, request.session))
+            seed = turn_seed(request.seed, request.histories[variant])
+            replies.append(ReplyRequest(variant, prompt, request.decoding, seed, request.session))
         written: dict[str, str] = {}
         for event in self.engine.stream(replies, cancel):
             if isinstance(event, Done):

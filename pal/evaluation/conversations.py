@@ -31,6 +31,7 @@ from pal.evaluation.serving import (
     parse_variants,
     software,
 )
+from pal.evaluation.walk import dialogue_seed
 from pal.persona import Persona
 from pal.respond import ConsistencyScorer, Judged, Responder, Selected, TurnRequest
 from pal.settings import REPOSITORY
@@ -94,6 +95,7 @@ def hold(
         EngineError: a variant failed.
     """
     histories: dict[str, list[Exchange]] = {variant: [] for variant in variants}
+    seed = dialogue_seed(seed, conversation.id)
     for message in conversation.messages:
         request = TurnRequest(
             conversation.persona, message, histories, Decoding(), seed, conversation.id, tuple(variants)

@@ -7,6 +7,7 @@ what to select instead, in the history as well: nothing, or the gold sentence.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -15,7 +16,7 @@ from pal.engines.base import SELECTING_VARIANTS, Cancel, Decoding, Done, Failed,
 from pal.errors import EngineError
 from pal.evaluation.turns import GoldTurn, MeasuredDialogue
 from pal.persona import Persona
-from pal.respond import Encoder, Responder, Selected, TurnRequest
+from pal.respond import Encoder, Responder, Selected, TurnRequest, turn_seed
 from pal.selection import SelectionSettings
 
 PREDICTED, NOTHING, GOLD = CHOICES = ("predicted", "none", "gold")
@@ -95,6 +96,11 @@ def told_selection(turn: GoldTurn, choice: str) -> int | None:
     return turn.labels[0] if choice == GOLD and turn.labels else None
 
 
+def dialogue_seed(seed: int, dialogue: str) -> int:
+    """A dialogue's own seed, so that sampled replies of different dialogues are independent draws."""
+    return seed + zlib.crc32(dialogue.encode())
+
+
 class Walk:
     """Walks dialogues with one responder. ``encoder`` may be None: no cosines."""
 
@@ -153,7 +159,7 @@ class Walk:
                     dialogue.persona.sentences, histories[name], turn.exchange.user, selected
                 ),
                 self._settings.decoding,
-                self._settings.seed,
+                turn_seed(dialogue_seed(self._settings.seed, dialogue.id), histories[name]),
                 dialogue.id,
             )
             for name in self._selecting
@@ -170,7 +176,7 @@ class Walk:
             turn.exchange.user,
             histories,
             self._settings.decoding,
-            self._settings.seed,
+            dialogue_seed(self._settings.seed, dialogue.id),
             session,
             variants,
         )

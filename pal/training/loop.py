@@ -8,6 +8,7 @@ an unbroken one.
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import math
 import os
@@ -68,7 +69,13 @@ def _permutation(size: int, seed: int, epoch: int) -> tuple[int, ...]:
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
-    """Linear warm-up, then a cosine down to ``final_learning_rate`` of the peak."""
+    """Linear warm-up, then a cosine down to ``final_learning_rate`` of the peak.
+
+    From each of the recipe's ``restarts`` on the same again.
+    """
+    edges = [0, *(edge for edge in recipe.restarts if edge < steps), steps]
+    begin, end = next((a, b) for a, b in itertools.pairwise(edges) if step < b)
+    step, steps = step - begin, end - begin
     warm = min(recipe.warmup_steps, steps)
     if step < warm:
         return recipe.learning_rate * (step + 1) / warm

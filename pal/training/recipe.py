@@ -41,7 +41,8 @@ class Recipe:
     that recite a persona sentence carry no loss and make no pair.
     ``reject_parroting``: Stage 1's own ones are rejected in further pairs. ``batch``: examples (SFT) or
     dialogues (align) per optimizer step. ``sft_weight``: weight of the chosen replies' own
-    cross-entropy beside DPO. ``micro_batch_tokens``: padded tokens per forward
+    cross-entropy beside DPO. ``restarts``: steps at which the learning rate's
+    schedule begins anew (SGDR, Loshchilov and Hutter 2017). ``micro_batch_tokens``: padded tokens per forward
     pass (one example at least). ``steps`` 0: as ``epochs`` gives. ``mined``:
     hard negatives of each kind, ``contradiction_repeat``: how often a labelled
     contradiction is shown an epoch (consistency only).
@@ -58,6 +59,7 @@ class Recipe:
     learning_rate: float = 5e-4
     warmup_steps: int = 20
     final_learning_rate: float = 0.05  # share of the peak at the end of the cosine
+    restarts: tuple[int, ...] = ()
     weight_decay: float = 0.0
     clip: float = 1.0
     selection_weight: float = 1.0
@@ -82,6 +84,7 @@ class Recipe:
         """The recipe as YAML, every setting written out."""
         content = dataclasses.asdict(self)
         content["data"] = [{**source, "speakers": list(source["speakers"])} for source in content["data"]]
+        content["restarts"] = list(self.restarts)
         return yaml.safe_dump(content, sort_keys=False)
 
 
@@ -113,7 +116,8 @@ def load_recipe(name: str, task: str, overrides: dict[str, object] | None = None
 def build_recipe(content: dict, origin: str) -> Recipe:
     """Recipe from settings by name; see ``load_recipe`` for the errors."""
     sources = tuple(_source(entry, origin) for entry in content.get("data", ()))
-    recipe = _build(Recipe, {**content, "data": sources}, origin)
+    restarts = _restarts(content.get("restarts", ()), origin)
+    recipe = _build(Recipe, {**content, "data": sources, "restarts": restarts}, origin)
     if recipe.task not in TASKS:
         raise RecipeError(f"{origin}: unknown task “{recipe.task}”; it is one of {', '.join(TASKS)}.")
     for key in ("batch", "rank", "micro_batch_tokens", "save_steps", "dev_steps", "max_tokens"):
@@ -125,6 +129,13 @@ def build_recipe(content: dict, origin: str) -> Recipe:
     if recipe.precision not in ("fp32", "bf16"):
         raise RecipeError(f"{origin}: precision “{recipe.precision}” is unknown; it is fp32 or bf16.")
     return recipe
+
+
+def _restarts(entry: object, origin: str) -> tuple[int, ...]:
+    steps = tuple(entry) if isinstance(entry, list | tuple) else (entry,)
+    if not all(isinstance(step, int) and step > 0 for step in steps) or list(steps) != sorted(set(steps)):
+        raise RecipeError(f"{origin}: restarts is {entry!r}; it must be a rising list of steps.")
+    return steps
 
 
 def _source(entry: object, origin: str) -> DataSource:

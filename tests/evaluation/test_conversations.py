@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
+from pal.engines.base import VARIANTS
 from pal.errors import DataError, EngineError
 from pal.evaluation import conversations
 from pal.evaluation.conversations import CONVERSATIONS, read_conversations
@@ -106,6 +107,13 @@ def test_each_variant_goes_on_from_its_own_replies_and_signs_are_counted(held):
         one.variant: text_of(one.tokens) for one in engine.replies if "What else?" in text_of(one.tokens)
     }
     assert "not sure" in second["stage1"] and "not sure" not in second["aligned"]
+
+
+def test_every_turn_is_a_draw_of_its_own_and_the_same_for_all_variants(held):
+    engine = held()[1]
+    draws = {variant: [one.seed for one in engine.replies if one.variant == variant] for variant in VARIANTS}
+    assert len(set(draws["baseline"])) == 4
+    assert draws["baseline"] == draws["stage1"] == draws["aligned"]
 
 
 def test_a_failing_variant_is_named(held):
