@@ -15,6 +15,7 @@ from pal.evaluation.serving import sha256
 from pal.settings import REPOSITORY
 from pal.training.data import read_jsonl
 
+GREEDILY = "by greedy decoding"
 SAMPLES = REPOSITORY / "assets" / "sample_dialogues.jsonl"
 
 
@@ -57,7 +58,7 @@ class Evaluation:
         """How the replies were written, in words."""
         used = self.settings["decoding"]
         if used["temperature"] == 0:
-            return "by greedy decoding"
+            return GREEDILY
         return f"at temperature {used['temperature']:g} and top-p {used['top_p']:g}"
 
     def contenders(self, group: str) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pal.evaluation import report_texts as texts
 from pal.evaluation.contenders import UNTUNED, parent
-from pal.evaluation.report_data import Evaluation, Sample, estimate
+from pal.evaluation.report_data import GREEDILY, Evaluation, Sample, estimate
 from pal.evaluation.report_tables import (
     PARROTING,
     PERSONA,
@@ -211,8 +211,9 @@ def _commands(sources: Sources) -> str:
         lines.append(_command(sources.selection, "results/dev-selection"))
         report += " --selection results/dev-selection"
     if sources.samples:
-        own = "assets/sample_dialogues.jsonl --untuned --no-perplexity --out results/samples"
-        lines.append(f"python -m pal evaluate --data {own}")
+        own = "python -m pal evaluate --data assets/sample_dialogues.jsonl --untuned --no-perplexity"
+        drawn = "" if sources.samples[0].decoding == GREEDILY else " --decoding page"
+        lines.append(f"{own}{drawn} --out results/samples")
         report += " --samples results/samples"
     if sources.relevance:
         data = sources.relevance["data"]["file"]

@@ -116,7 +116,6 @@ def _sft(args: argparse.Namespace) -> int:
 def _pairs(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from pal.engines.base import Decoding
     from pal.engines.llamacpp import LlamaCppEngine
     from pal.training.pairs import generate_rejected, prompts, write_pair
     from pal.training.sft import load_examples
@@ -124,25 +123,25 @@ def _pairs(args: argparse.Namespace) -> int:
     recipe = _recipe(args)
     examples, _ = load_examples(recipe, args.data)
     seed = recipe.seed
-    kinds = ("history", "parroting") if recipe.reject_parroting else ("history",)
+    draws = {"history": 1, "parroting": recipe.parroting_draws}
     asked = {
         kind: [
             pair
             for example in examples
             for pair in prompts(example, seed, persona_bearing_only=True, kind=kind)
         ]
-        for kind in kinds
+        for kind in draws
+        if draws[kind]
     }
     done = _finished(args.out, {pair.id for pairs in asked.values() for pair in pairs})
     missing = {kind: [pair for pair in pairs if pair.id not in done] for kind, pairs in asked.items()}
-    decoding = Decoding(temperature=0.0, repeat_penalty=1.0)
     engine = LlamaCppEngine.from_adapters({"stage1": args.stage1})
     args.out.parent.mkdir(parents=True, exist_ok=True)
     try:
         with args.out.open("a", encoding="utf-8") as file:
             for kind, pairs in missing.items():
-                made = generate_rejected(pairs, kind, engine, "stage1", _renderer(), decoding, seed)
-                for pair in tqdm(made, total=len(pairs), desc=kind, unit="reply"):
+                made = generate_rejected(pairs, kind, engine, "stage1", _renderer(), seed, draws[kind])
+                for pair in tqdm(made, total=len(pairs), desc=kind, unit="pair"):
                     if pair:
                         file.write(write_pair(pair))
                         file.flush()

@@ -1,7 +1,8 @@
 """Preference pairs: the data set's reply against a worse one of Stage 1's.
 
 The worse one answers the history alone ("history"), or recites a persona
-sentence although the whole prompt was there ("parroting").
+sentence although the whole prompt was there ("parroting"). Both are sampled as
+the page samples, so that what is rejected is what a visitor would read.
 
 One JSON object a line: ``id`` (unique), ``dialogue``, ``persona`` (sentences),
 ``history`` ([{user, reply, selected}]), ``user``, ``selected`` (0-based or
@@ -15,9 +16,10 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 from pal.dialogue import Exchange
-from pal.engines.base import Cancel, Decoding, Done, Engine, ReplyRequest
+from pal.engines.base import Cancel, Decoding, Done, Engine, Failed, ReplyRequest
 from pal.errors import DataError, EngineError
 from pal.evaluation.parroting import recites
 from pal.prompt import Renderer
@@ -131,23 +133,34 @@ def generate_rejected(
     engine: Engine,
     variant: str,
     renderer: Renderer,
-    decoding: Decoding,
     seed: int,
+    draws: int = 1,
 ) -> Iterator[Pair | None]:
     """Each of the pairs with ``rejected`` written by ``variant``, in order.
 
-    None where the reply is empty, equals the chosen one or is not of ``kind``.
+    None where none of so many draws is of ``kind``: an empty reply and the
+    chosen one never are. The draws of a pair depend on its id, not its place.
 
     Raises:
         EngineError: the engine failed.
     """
     prompt, fits = KINDS[kind]
-    for number, pair in enumerate(pairs):
-        request = ReplyRequest(variant, prompt(renderer, pair), decoding, seed + number, pair.dialogue)
-        for event in engine.stream([request], Cancel()):
-            if isinstance(event, Done):
-                reply = event.text.strip()
-                good = reply and reply != pair.chosen and fits(pair, reply)
-                yield dataclasses.replace(pair, rejected=reply) if good else None
-            elif not hasattr(event, "text"):
-                raise EngineError(f"{pair.id}: {event.message}")
+    for pair in pairs:
+        tokens = prompt(renderer, pair)
+        first = seed + crc32(pair.id.encode())
+        requests = (
+            ReplyRequest(variant, tokens, Decoding(), first + draw, pair.dialogue) for draw in range(draws)
+        )
+        replies = (_reply(engine, request, pair) for request in requests)
+        good = (reply for reply in replies if reply and reply != pair.chosen and fits(pair, reply))
+        rejected = next(good, None)
+        yield dataclasses.replace(pair, rejected=rejected) if rejected else None
+
+
+def _reply(engine: Engine, request: ReplyRequest, pair: Pair) -> str:
+    for event in engine.stream([request], Cancel()):
+        if isinstance(event, Done):
+            return event.text.strip()
+        if isinstance(event, Failed):
+            raise EngineError(f"{pair.id}: {event.message}")
+    raise EngineError(f"{pair.id}: the engine ended without a reply.")

@@ -39,7 +39,8 @@ class Recipe:
     each being its own mean. ``mistaken_selections``: share of the earlier
     selections shown wrong (see ``examples.mistaken``). ``skip_parroting``: replies
     that recite a persona sentence carry no loss and make no pair.
-    ``reject_parroting``: Stage 1's own ones are rejected in further pairs. ``batch``: examples (SFT) or
+    ``parroting_draws``: replies drawn from Stage 1 for each pair, the first of
+    which that recites is rejected in a further pair. ``batch``: examples (SFT) or
     dialogues (align) per optimizer step. ``sft_weight``: weight of the chosen replies' own
     cross-entropy beside DPO. ``restarts``: steps at which the learning rate's
     schedule begins anew (SGDR, Loshchilov and Hutter 2017). ``micro_batch_tokens``: padded tokens per forward
@@ -65,7 +66,7 @@ class Recipe:
     selection_weight: float = 1.0
     mistaken_selections: float = 0.0
     skip_parroting: bool = False
-    reject_parroting: bool = False
+    parroting_draws: int = 0
     rank: int = 16
     alpha: int = 32
     dropout: float = 0.0

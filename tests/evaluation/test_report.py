@@ -251,6 +251,7 @@ def test_all_samples_are_in_the_report_and_a_seeded_draw_in_the_readme(place, sa
     asked = re.compile(r"^> (\w+)\?$", re.M)
     assert asked.findall(whole) == ["one", "two", "three", "four", "five"]
     assert len(asked.findall(readme)) == 3 and "drawn with seed 0" in readme
+    assert "sample_dialogues.jsonl --untuned --no-perplexity --decoding page --out results/samples" in whole
     assert r"| Aligned | [2] | I \*cook\* \| &lt;b&gt;soup&lt;/b&gt; | −1 +2 |" in whole
 
 

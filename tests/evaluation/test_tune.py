@@ -13,8 +13,9 @@ from pal.evaluation.walk import Answer, WalkedTurn
 from pal.selection import SelectionSettings, combine
 
 
-def turn(probabilities, cosines) -> WalkedTurn:
-    return WalkedTurn(0, True, tuple(cosines), {"stage1": Answer(model=tuple(probabilities))})
+def turn(probabilities, cosines, aligned=()) -> WalkedTurn:
+    answers = {"stage1": Answer(model=tuple(probabilities)), "aligned": Answer(model=tuple(aligned))}
+    return WalkedTurn(0, True, tuple(cosines), answers)
 
 
 def material(seed: int, count: int, model_skill: float, prior_skill: float):
@@ -62,6 +63,24 @@ def test_a_useful_prior_is_taken_and_helps_where_it_was_not_tuned():
     pure, used = (judge(group["stage1"], fresh, fresh) for group in (tuned.pure, tuned.used))
     assert used.question_accuracy > pure.question_accuracy + 0.1
     assert found["stage1"]["combined"]["objective"] >= found["stage1"]["pure PAL"]["objective"]
+
+
+def test_variants_share_the_prior_that_is_best_on_average():
+    def both(first, second):
+        return [
+            (labels, turn(found.answers["stage1"].model, found.cosines, other.answers["stage1"].model))
+            for (labels, found), (_, other) in zip(first, second, strict=True)
+        ]
+
+    dialogues = both(material(2, 150, 0.5, 0.2), material(2, 150, 2.0, 0.2))
+    questions = both(material(3, 60, 0.2, 0.4), material(3, 60, 2.0, 0.4))
+    tuned, found = tune(["stage1", "aligned"], dialogues, questions)
+    assert tuned.used["stage1"] == tuned.used["aligned"] and tuned.used["stage1"].prior_weight > 0
+    alone = {name: tune([name], dialogues, questions)[1][name] for name in ("stage1", "aligned")}
+    assert alone["stage1"]["combined"]["settings"] != alone["aligned"]["combined"]["settings"]
+    for name, own in alone.items():
+        assert found[name]["pure PAL"] == own["pure PAL"]
+        assert found[name]["combined"]["objective"] <= own["combined"]["objective"]
 
 
 def test_a_prior_that_harms_the_ranking_in_dialogues_is_refused():

@@ -10,18 +10,18 @@ from pal.training.commands import _finished
 from pal.training.pairs import generate_rejected, history_only, write_pair
 from tests.training.test_training import EXAMPLES, PAIRS
 
-GREEDY = Decoding(temperature=0.0)
-
 
 class Scripted:
     """Answers each request with the next text; remembers the prompts."""
 
     def __init__(self, *texts):
-        self.texts, self.prompts = list(texts), []
+        self.texts, self.prompts, self.seeds = list(texts), [], []
 
     def stream(self, requests, cancel):
         for request in requests:
             self.prompts.append(list(request.tokens))
+            self.seeds.append(request.seed)
+            assert request.decoding == Decoding()
             text = self.texts.pop(0)
             if text is None:
                 yield Failed(request.variant, "no memory")
@@ -33,7 +33,7 @@ class Scripted:
 def test_rejected_replies_come_from_the_history_alone(renderer, tokenizer):
     engine = Scripted("So-so.", "I don't know.")
     asked = [dataclasses.replace(pair, rejected="") for pair in PAIRS[:2]]
-    made = list(generate_rejected(asked, "history", engine, "stage1", renderer, GREEDY, 1))
+    made = list(generate_rejected(asked, "history", engine, "stage1", renderer, 1))
     assert [pair.rejected for pair in made] == ["So-so.", "I don't know."]
     for pair, prompt in zip(asked, engine.prompts, strict=True):
         text = tokenizer.decode(prompt)
@@ -45,14 +45,14 @@ def test_rejected_replies_come_from_the_history_alone(renderer, tokenizer):
 def test_empty_replies_and_copies_of_the_chosen_one_are_left_out(renderer):
     engine = Scripted("", PAIRS[1].chosen, "Fine.")
     asked = [PAIRS[0], PAIRS[1], PAIRS[2]]
-    made = list(generate_rejected(asked, "history", engine, "stage1", renderer, GREEDY, 1))
+    made = list(generate_rejected(asked, "history", engine, "stage1", renderer, 1))
     assert made == [None, None, dataclasses.replace(PAIRS[2], rejected="Fine.")]
 
 
 def test_replies_that_recite_a_sentence_are_rejected_too(renderer):
     sentence = PAIRS[0].persona[PAIRS[0].selected]
     engine = Scripted(f"Well. {sentence}", "Let's talk of something else.")
-    made = list(generate_rejected([PAIRS[0]] * 2, "parroting", engine, "stage1", renderer, GREEDY, 1))
+    made = list(generate_rejected([PAIRS[0]] * 2, "parroting", engine, "stage1", renderer, 1))
     assert made == [dataclasses.replace(PAIRS[0], rejected=f"Well. {sentence}"), None]
     for prompt in engine.prompts:
         assert prompt == renderer.reply_prompt(
@@ -60,9 +60,18 @@ def test_replies_that_recite_a_sentence_are_rejected_too(renderer):
         )
 
 
+def test_replies_are_drawn_until_one_recites(renderer):
+    sentence = PAIRS[0].persona[PAIRS[0].selected]
+    texts = ("Fine.", f"Well. {sentence}", "So?", "Good.", "Bad.")
+    engine = Scripted(*texts)
+    made = list(generate_rejected([PAIRS[0], PAIRS[0]], "parroting", engine, "stage1", renderer, 1, draws=3))
+    assert made == [dataclasses.replace(PAIRS[0], rejected=texts[1]), None]
+    assert engine.seeds[0] == engine.seeds[2] and len(set(engine.seeds)) == 3
+
+
 def test_an_engine_failure_names_the_pair(renderer):
     with pytest.raises(EngineError, match="d0#0: no memory"):
-        list(generate_rejected(PAIRS[:1], "history", Scripted(None), "stage1", renderer, GREEDY, 1))
+        list(generate_rejected(PAIRS[:1], "history", Scripted(None), "stage1", renderer, 1))
 
 
 def test_a_stopped_run_keeps_its_whole_lines_only(tmp_path):
