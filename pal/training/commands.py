@@ -16,6 +16,7 @@ import argparse
 from pathlib import Path
 
 from pal.errors import DataError
+from pal.training import all_steps
 from pal.training.consistency_commands import add_consistency_tasks, label, train_consistency
 
 
@@ -51,6 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _common(align)
     add_consistency_tasks(tasks, _common)
+    whole = tasks.add_parser("all", help="labels, baseline, stage1, pairs and align, one after the other")
+    all_steps.add_arguments(whole)
 
 
 def _common(command: argparse.ArgumentParser) -> None:
@@ -64,9 +67,19 @@ def _common(command: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train what ``args.task`` names; returns the exit status."""
-    return {"pairs": _pairs, "align": _align, "consistency": train_consistency, "label": label}.get(
-        args.task, _sft
-    )(args)
+    return {
+        "pairs": _pairs,
+        "align": _align,
+        "consistency": train_consistency,
+        "label": label,
+        "all": _all,
+    }.get(args.task, _sft)(args)
+
+
+def _all(args: argparse.Namespace) -> int:
+    from pal.cli import main
+
+    return all_steps.run(args, main)
 
 
 def _recipe(args: argparse.Namespace):

@@ -126,7 +126,7 @@ class ConsistencyTask:
 
 
 class TrainedScorer:
-    """A trained model for large amounts of pairs, on torch's device, in bf16 arithmetic.
+    """A trained model for large amounts of pairs, on torch's device, in bf16 where that is fast.
 
     ``pal.evaluation.consistency`` is the exact one, without torch; argmax
     agreement of the two is tested.
@@ -147,9 +147,14 @@ class TrainedScorer:
         examples = [NliExample(premise, hypothesis, (0.0, 0.0, 0.0)) for premise, hypothesis in pairs]
         recipe = Recipe(task="consistency", micro_batch_tokens=SCORED_TOKENS)
         task = ConsistencyTask(examples, self._tokenizer, recipe, self._device)
-        with torch.autocast(self._device.type, torch.bfloat16):
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=_fast_bf16(self._device)):
             logits = task.logits(lambda batch: self._model(**batch).logits)
         return (logits / self._temperature + self._bias).softmax(-1).numpy()
+
+
+def _fast_bf16(device: torch.device) -> bool:
+    """GPUs, and CPUs with bf16 instructions; others take ten times fp32's time."""
+    return device.type != "cpu" or bool(torch.cpu.get_capabilities().get("avx512_bf16"))
 
 
 @dataclass(frozen=True)
