@@ -1,12 +1,12 @@
 """The report of the evaluations: ``assets/results`` and the README's results.
 
-    python -m pal report --replies results/dev --selection results/dev-selection --samples results/samples
+    python -m pal report --replies results/dev --ablations results/dev-ablations --samples results/samples
 
 Reads what ``pal evaluate`` wrote, and in the report's folder what the other
 measuring commands and people wrote: ``plain_questions.json``, ``bench.json``,
 ``relevance.json``, ``conversations.json``, ``consistency_dev.json``,
 ``consistency_challenge.json``, ``labels.json`` and ``notes.md``; what is missing
-is left out. Writes ``dev.json`` (and ``dev-selection.json``), the plots, the
+is left out. Writes ``dev.json`` (and ``dev-ablations.json``), the plots, the
 report itself (``README.md`` there), and the README's part between the markers.
 
 Replies to the evaluation's data stay where they are: the data's text is not
@@ -44,10 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--replies", type=Path, default=Path("results/dev"), metavar="FOLDER", help="default: results/dev"
     )
     parser.add_argument(
-        "--selection",
+        "--ablations",
         type=Path,
         metavar="FOLDER",
-        help="an evaluation of more turns for the selection's figures; default: the one of the replies",
+        help="an evaluation with ablations and further baselines, on fewer turns perhaps",
     )
     parser.add_argument(
         "--samples", type=Path, metavar="FOLDER", help="an evaluation of assets/sample_dialogues.jsonl"
@@ -66,17 +66,16 @@ def run(args: argparse.Namespace) -> int:
     readme = args.readme.read_text(encoding="utf-8") if args.readme.is_file() else ""
     replace_between_markers(readme, "", args.readme)  # refused before anything is written
     replies = Evaluation.read(args.replies)
-    selection = Evaluation.read(args.selection) if args.selection else replies
+    ablations = Evaluation.read(args.ablations) if args.ablations else None
     samples = read_samples(args.samples, SAMPLES) if args.samples else []
     args.out.mkdir(parents=True, exist_ok=True)
-    names = ["dev.json", "dev-selection.json"][: 1 if selection is replies else 2]
-    for name, evaluation in zip(names, (replies, selection), strict=False):
-        _write(
-            args.out / name, json.dumps(evaluation.results, ensure_ascii=False, separators=(",", ":")) + "\n"
-        )
+    for name, evaluation in (("dev.json", replies), ("dev-ablations.json", ablations)):
+        if evaluation:
+            numbers = json.dumps(evaluation.results, ensure_ascii=False, separators=(",", ":"))
+            _write(args.out / name, numbers + "\n")
     sources = Sources(
         replies,
-        selection,
+        ablations,
         samples,
         **{name: _found(args.out / file) for name, file in MEASURED.items()},
         included=[
@@ -87,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
             ),
             (args.out / NOTES).read_text(encoding="utf-8") if (args.out / NOTES).is_file() else "",
         ],
-        plots=draw(replies, selection, args.out),
+        plots=draw(replies, args.out),
     )
     _write(args.out / "README.md", whole_report(sources))
     folder = Path(os.path.relpath(args.out, args.readme.parent)).as_posix()
@@ -101,14 +100,14 @@ def _found(path: Path) -> Any:
     return read_json(path, "write it anew") if path.is_file() else None
 
 
-def draw(replies: Evaluation, selection: Evaluation, out: Path) -> list[str]:
+def draw(replies: Evaluation, out: Path) -> list[str]:
     """The plots that there are numbers for; their names."""
     names = replies.contenders("replies")
-    selectors = [*selection.contenders("selection"), *SELECTORS]
+    selectors = [*replies.contenders("selection"), *SELECTORS]
     made = {
         "replies": panels(replies, names, (*PERSONA[:4], PARROTING[1]), out / "replies.svg"),
         "win_rates": win_matrix(replies, names, out / "win_rates.svg"),
-        "selection": panels(selection, selectors, SELECTION, out / "selection.svg"),
+        "selection": panels(replies, selectors, SELECTION, out / "selection.svg"),
     }
     return [name for name, done in made.items() if done]
 

@@ -136,15 +136,16 @@ def telling_pairs(names: Sequence[str]) -> list[tuple[str, str]]:
     return [(first, second) for first, second in pairs if first in names and second in names]
 
 
-def difference_table(evaluation: Evaluation, names: Sequence[str], metrics: Sequence[Metric]) -> str:
-    """Paired differences of the telling pairs; bold where the interval leaves out 0."""
+def difference_table(
+    evaluation: Evaluation, pairs: Sequence[tuple[str, str]], metrics: Sequence[Metric]
+) -> str:
+    """Paired differences of (later, earlier); bold where the interval leaves out 0."""
 
     def cell(first: str, second: str, metric: Metric) -> str:
         found = evaluation.difference(first, second, metric.group, metric.name)
         text = metric.show(found, signed=True)
         return f"**{text}**" if found and (found.low > 0 or found.high < 0) else text
 
-    pairs = telling_pairs(names)
     columns = [
         metric
         for metric in metrics

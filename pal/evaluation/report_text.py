@@ -22,10 +22,12 @@ from pal.evaluation.report_tables import (
     metric_table,
     sample_table,
     table,
+    telling_pairs,
     win_table,
 )
 
 SELECTORS = ("minilm_cosine", "idf_overlap", "always_none")
+MAIN = (*PERSONA[:4], *PARROTING[:2], TEXT[2])
 README_SAMPLES = 3
 _SAMPLE_SEED = 0
 _SHARE = Metric("", "", "")
@@ -35,13 +37,13 @@ _SHARE = Metric("", "", "")
 class Sources:
     """What the report tells; None and empty parts are left out.
 
-    ``selection``: may be the evaluation of the replies itself. ``questions``,
+    ``ablations``: an evaluation with more contenders. ``questions``,
     ``bench``, ``relevance``: what those commands wrote. ``included``: whole
     Markdown texts. ``plots``: names of the plots that exist.
     """
 
     replies: Evaluation
-    selection: Evaluation
+    ablations: Evaluation | None = None
     samples: Sequence[Sample] = ()
     questions: Mapping[str, Any] | None = None
     bench: Mapping[str, Any] | None = None
@@ -64,10 +66,11 @@ def whole_report(sources: Sources) -> str:
         _section(
             "Paired differences",
             texts.DIFFERENCES,
-            difference_table(replies, names, PERSONA),
-            difference_table(replies, names, (*PARROTING[:2], *TEXT[2:])),
+            difference_table(replies, telling_pairs(names), PERSONA),
+            difference_table(replies, telling_pairs(names), (*PARROTING[:2], *TEXT[2:])),
         ),
         _section("Win rates", margin, win_table(replies, names), _plot(sources, "win_rates")),
+        _ablations(sources, names),
         _selection(sources),
         _questions(sources.questions),
         _bench(sources.bench),
@@ -88,7 +91,7 @@ def readme_section(sources: Sources, folder: str) -> str:
     names = sources.replies.contenders("replies")
     parts = [
         f"Written by `python -m pal report`; the whole report is in [{folder}]({folder}/README.md).",
-        _replies(sources, names, (*PERSONA[:4], PARROTING[0], TEXT[2]), f"{folder}/"),
+        _replies(sources, names, MAIN, f"{folder}/"),
         _selection(sources, f"{folder}/"),
         _questions(sources.questions),
         _bench(sources.bench),
@@ -139,15 +142,30 @@ def _measured(evaluation: Evaluation) -> str:
     )
 
 
+def _ablations(sources: Sources, told: Sequence[str]) -> str:
+    """The further contenders; differences that ``told`` contenders have among themselves are not repeated."""
+    found = sources.ablations
+    if not found:
+        return ""
+    names = found.contenders("replies")
+    pairs = [pair for pair in telling_pairs(names) if not set(pair) <= set(told)]
+    return _section(
+        "Ablations and further baselines",
+        f"{_measured(found)}\n\n{texts.ABLATIONS}",
+        metric_table(found, names, MAIN),
+        difference_table(found, pairs, MAIN),
+    )
+
+
 def _selection(sources: Sources, folder: str = "") -> str:
-    chosen = sources.selection
+    chosen = sources.replies
     names = chosen.contenders("selection")
     if not names:
         return ""
     pure = metric_table(chosen, chosen.contenders("selection_pure_pal"), PURE)
     return _section(
         "Selection in real chats",
-        "The same turns." if chosen is sources.replies else _measured(chosen),
+        "The same turns.",
         metric_table(chosen, [*names, *SELECTORS], SELECTION),
         texts.SELECTION_TIES,
         f"{texts.PURE}\n\n{pure}" if pure else "",
@@ -207,9 +225,9 @@ def _samples(samples: Sequence[Sample], count: int) -> str:
 def _commands(sources: Sources) -> str:
     lines = [_command(sources.replies, "results/dev")]
     report = "python -m pal report --replies results/dev"
-    if sources.selection is not sources.replies:
-        lines.append(_command(sources.selection, "results/dev-selection"))
-        report += " --selection results/dev-selection"
+    if sources.ablations:
+        lines.append(_command(sources.ablations, "results/dev-ablations"))
+        report += " --ablations results/dev-ablations"
     if sources.samples:
         own = "python -m pal evaluate --data assets/sample_dialogues.jsonl --untuned --no-perplexity"
         drawn = "" if sources.samples[0].decoding == GREEDILY else " --decoding page"

@@ -9,8 +9,12 @@ REPLIES = """\
 **C.score**: sum over the persona's sentences of +1 entailed, 0 neutral, −1 contradicted by the reply,
 mean over replies; **entails**, **contradicts**: replies that do so to at least one sentence. The verdicts
 are those of the consistency model of this repository. **relevance**: cosine of the MiniLM embeddings of
-the user's message and the reply. Stage 1 is the aligned model without Stage 2; “no selection” is told to
-select nothing, “gold sentence” the labelled one: an upper bound."""
+the user's message and the reply. **parrots**: copies at least 70 % of a sentence's content words in order.
+**F1**: words shared with the gold reply."""
+
+ABLATIONS = """\
+Stage 1 is the aligned model without Stage 2; “no selection” is told to select nothing, “gold sentence” the
+labelled one: an upper bound. The differences are to the contender that each one changes."""
 
 OVERLAP = """\
 **P.Cover**: summed idf of the words that the reply shares with the sentence it shares most with.

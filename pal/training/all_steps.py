@@ -25,19 +25,17 @@ Run = Callable[[list[str]], int]
 def steps(data: Path, recipe: str, out: Path, extra: list[str]) -> list[list[str]]:
     """The commands of a recipe, in order. ``extra`` goes to baseline and Stage 1."""
     labelled, common = str(out / "data"), ["--recipe", recipe]
-    stage1 = str(out / "stage1" / "adapter")
+    stage1, pairs = str(out / "stage1" / "adapter"), str(out / "pairs.jsonl")
     sources = [str(data / name) for name in dialogue_files(recipe)]
+    sft = [
+        ["train", task, "--data", labelled, *common, "--out", str(out / task), *extra]
+        for task in ("baseline", "stage1")
+    ]
     return [
         ["train", "label", "--data", *sources, "--out", labelled],
-        *(
-            ["train", task, "--data", labelled, *common, "--out", str(out / task), *extra]
-            for task in ("baseline", "stage1")
-        ),
-        ["train", "pairs", "--data", labelled, *common, "--stage1", stage1, "--out", str(out / "pairs.jsonl")],
-        [
-            *("train", "align", "--pairs", str(out / "pairs.jsonl"), *common),
-            *("--stage1", stage1, "--out", str(out / "aligned")),
-        ],
+        *sft,
+        ["train", "pairs", "--data", labelled, *common, "--stage1", stage1, "--out", pairs],
+        ["train", "align", "--pairs", pairs, *common, "--stage1", stage1, "--out", str(out / "aligned")],
     ]
 
 
@@ -65,9 +63,7 @@ def run(args: argparse.Namespace, command: Run) -> int:
     extra = ["--dev", str(args.dev)] if args.dev else []
     extra += ["--compile"] if args.compile else []
     questions = {
-        name
-        for task in ("baseline", "stage1")
-        if (name := load_recipe(args.recipe, task).questions_file)
+        name for task in ("baseline", "stage1") if (name := load_recipe(args.recipe, task).questions_file)
     }
     needed = [*dialogue_files(args.recipe), *sorted(questions)]
     if missing := [name for name in needed if not (args.data / name).is_file()]:

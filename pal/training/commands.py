@@ -4,6 +4,7 @@
     python -m pal train stage1 --data DIR --out runs/stage1 --dev DEV.jsonl
     python -m pal train pairs --data DIR --stage1 runs/stage1/adapter --out runs/pairs.jsonl
     python -m pal train align --pairs runs/pairs.jsonl --stage1 runs/stage1/adapter --out runs/aligned
+    python -m pal train all --data DIR --recipe cpu --out runs/cpu
     python -m pal train consistency --data DIR --out runs/consistency
     python -m pal train label --data DIR/*.jsonl --agreement DEV.jsonl --out runs/labelled
 
@@ -83,10 +84,11 @@ def _all(args: argparse.Namespace) -> int:
 
 
 def _recipe(args: argparse.Namespace):
+    from pal.training.precision import settled
     from pal.training.recipe import load_recipe
 
     overrides = {key: value for key in ("steps", "seed") if (value := getattr(args, key)) is not None}
-    return load_recipe(args.recipe, "align" if args.task == "pairs" else args.task, overrides)
+    return settled(load_recipe(args.recipe, "align" if args.task == "pairs" else args.task, overrides))
 
 
 def _renderer():

@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from pal.errors import DataError
 from pal.training.nli import NliExample
+from pal.training.precision import fast_bf16
 from pal.training.recipe import Recipe
 
 BASE_NAME = "sentence-transformers/all-MiniLM-L6-v2"
@@ -147,14 +148,9 @@ class TrainedScorer:
         examples = [NliExample(premise, hypothesis, (0.0, 0.0, 0.0)) for premise, hypothesis in pairs]
         recipe = Recipe(task="consistency", micro_batch_tokens=SCORED_TOKENS)
         task = ConsistencyTask(examples, self._tokenizer, recipe, self._device)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=_fast_bf16(self._device)):
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=fast_bf16(self._device)):
             logits = task.logits(lambda batch: self._model(**batch).logits)
         return (logits / self._temperature + self._bias).softmax(-1).numpy()
-
-
-def _fast_bf16(device: torch.device) -> bool:
-    """GPUs, and CPUs with bf16 instructions; others take ten times fp32's time."""
-    return device.type != "cpu" or bool(torch.cpu.get_capabilities().get("avx512_bf16"))
 
 
 @dataclass(frozen=True)

@@ -39,11 +39,12 @@ def train_consistency(args: argparse.Namespace) -> int:
     from pal.checkpoints import fetch_encoder
     from pal.training import consistency, nli
     from pal.training.loop import train
+    from pal.training.precision import settled
     from pal.training.recipe import load_recipe
     from pal.training.sft import accelerator_for
 
     overrides = {key: value for key in ("steps", "seed") if (value := getattr(args, key)) is not None}
-    recipe = load_recipe(args.recipe, "consistency", overrides)
+    recipe = settled(load_recipe(args.recipe, "consistency", overrides))
     training, held_out, hashes = nli.load_examples(recipe, args.data)
     folder = fetch_encoder()
     tokenizer = consistency.pair_tokenizer(folder)

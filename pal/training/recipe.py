@@ -44,7 +44,8 @@ class Recipe:
     dialogues (align) per optimizer step. ``sft_weight``: weight of the chosen replies' own
     cross-entropy beside DPO. ``restarts``: steps at which the learning rate's
     schedule begins anew (SGDR, Loshchilov and Hutter 2017). ``micro_batch_tokens``: padded tokens per forward
-    pass (one example at least). ``steps`` 0: as ``epochs`` gives. ``mined``:
+    pass (one example at least). ``precision``: fp32, bf16, or auto, which
+    ``pal.training.precision`` settles. ``steps`` 0: as ``epochs`` gives. ``mined``:
     hard negatives of each kind, ``contradiction_repeat``: how often a labelled
     contradiction is shown an epoch (consistency only).
     """
@@ -127,8 +128,10 @@ def build_recipe(content: dict, origin: str) -> Recipe:
     for key in ("learning_rate", "beta"):
         if getattr(recipe, key) <= 0:
             raise RecipeError(f"{origin}: {key} is {getattr(recipe, key)}; it must be above 0.")
-    if recipe.precision not in ("fp32", "bf16"):
-        raise RecipeError(f"{origin}: precision “{recipe.precision}” is unknown; it is fp32 or bf16.")
+    if recipe.precision not in ("fp32", "bf16", "auto"):
+        raise RecipeError(
+            f"{origin}: precision “{recipe.precision}” is unknown; it is fp32, bf16, or auto (what is fast)."
+        )
     return recipe
 
 

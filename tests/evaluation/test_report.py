@@ -211,16 +211,23 @@ def test_what_other_commands_and_people_wrote_is_included_and_what_is_missing_le
     assert "| cosine | 0.850" in whole and "(70% of the pairs), it is right in 91%" in whole
 
 
-def test_an_evaluation_of_more_turns_gives_the_selection(place):
-    more = {
+def test_ablations_have_a_section_of_their_own_and_only_new_differences(place):
+    few = {
         **RESULTS,
-        "counts": {**RESULTS["counts"], "turns": 1000},
-        "contenders": {"aligned": {"selection": selection(0.7)}},
+        "counts": {**RESULTS["counts"], "turns": 20},
+        "contenders": {**RESULTS["contenders"], "untuned": {"replies": replies(0.789)}},
+        "differences": {
+            "aligned - baseline": {"replies": {"c_score": number(0.111)}},
+            "untuned - baseline": {"replies": {"c_score": number(0.222)}},
+        },
     }
-    readme, _ = run(place, "--selection", str(write(place / "results" / "more", more)))
-    assert "1,000 turns of 7" in readme and "| Aligned | 0.700" in readme and "| Aligned | 0.456" in readme
+    readme, whole = run(place, "--ablations", str(write(place / "results" / "few", few)))
+    section = whole[whole.index("## Ablations") : whole.index("## Selection")]
+    assert "20 turns of 7" in section and "| untuned base | 0.789" in section
+    assert "untuned base − Baseline | **+0.222" in section and "0.111" not in whole
+    assert "--ablations results/dev-ablations" in whole and "0.789" not in readme
     names = {path.name for path in (place / "assets" / "results").glob("*.json")}
-    assert names == {"dev.json", "dev-selection.json"}
+    assert names == {"dev.json", "dev-ablations.json"}
 
 
 @pytest.fixture
