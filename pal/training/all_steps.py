@@ -2,9 +2,10 @@
 
     python -m pal train all --data DIR --recipe cpu --out runs/cpu
 
-Labels both speakers' unlabelled turns, then trains baseline and Stage 1, writes
-the preference pairs and aligns. What is finished is not done again, and a
-stopped step goes on where it stopped. ``OUT/adapters`` is a folder for ``PAL_ADAPTERS``.
+Labels both speakers' unlabelled turns, then trains baseline and Stage 1, writes the
+preference pairs and aligns, in two rounds where the recipe has two. What is finished
+is not done again, and a stopped step goes on where it stopped. ``OUT/adapters`` is a
+folder for ``PAL_ADAPTERS``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pal.errors import DataError
-from pal.training.recipe import load_recipe
+from pal.training.recipe import load_recipe, tasks_of
 
 Run = Callable[[list[str]], int]
 """Runs ``python -m pal`` with these arguments and returns its exit status."""
@@ -26,6 +27,8 @@ def steps(data: Path, recipe: str, out: Path, extra: list[str]) -> list[list[str
     """The commands of a recipe, in order. ``extra`` goes to baseline and Stage 1."""
     labelled, common = str(out / "data"), ["--recipe", recipe]
     stage1, pairs = str(out / "stage1" / "adapter"), str(out / "pairs.jsonl")
+    aligned = str(out / "aligned" / "adapter")
+    again = ["train", "realign", "--pairs", pairs, *common, "--aligned", aligned]
     sources = [str(data / name) for name in dialogue_files(recipe)]
     sft = [
         ["train", task, "--data", labelled, *common, "--out", str(out / task), *extra]
@@ -36,6 +39,7 @@ def steps(data: Path, recipe: str, out: Path, extra: list[str]) -> list[list[str
         *sft,
         ["train", "pairs", "--data", labelled, *common, "--stage1", stage1, "--out", pairs],
         ["train", "align", "--pairs", pairs, *common, "--stage1", stage1, "--out", str(out / "aligned")],
+        *([[*again, "--out", str(out / "realigned")]] if "realign" in tasks_of(recipe) else []),
     ]
 
 
@@ -71,17 +75,18 @@ def run(args: argparse.Namespace, command: Run) -> int:
     (args.out / "data").mkdir(parents=True, exist_ok=True)
     for name in questions:
         shutil.copy(args.data / name, args.out / "data" / name)
-    for number, step in enumerate(steps(args.data, args.recipe, args.out, extra), 1):
-        print(f"Step {number} of 5: {step[1]}", flush=True)
+    todo = steps(args.data, args.recipe, args.out, extra)
+    for number, step in enumerate(todo, 1):
+        print(f"Step {number} of {len(todo)}: {step[1]}", flush=True)
         if step[1] == "label" and _labelled(args):
             continue
         if status := command(step):
             return status
     adapters = args.out / "adapters"
-    for variant in ("baseline", "stage1", "aligned"):
+    for variant, made in zip(("baseline", "stage1", "aligned"), (*todo[1:3], todo[-1]), strict=True):
         fresh = adapters / f".{variant}"
         shutil.rmtree(fresh, ignore_errors=True)
-        shutil.copytree(args.out / variant / "adapter", fresh)
+        shutil.copytree(Path(made[made.index("--out") + 1]) / "adapter", fresh)
         shutil.rmtree(adapters / variant, ignore_errors=True)
         os.rename(fresh, adapters / variant)
     print(f"Adapters: {adapters}; look at them with PAL_ADAPTERS={adapters} python app.py")

@@ -4,6 +4,7 @@
     python -m pal train stage1 --data DIR --out runs/stage1 --dev DEV.jsonl
     python -m pal train pairs --data DIR --stage1 runs/stage1/adapter --out runs/pairs.jsonl
     python -m pal train align --pairs runs/pairs.jsonl --stage1 runs/stage1/adapter --out runs/aligned
+    python -m pal train realign --pairs runs/pairs.jsonl --aligned runs/aligned/adapter --out runs/realigned
     python -m pal train all --data DIR --recipe cpu --out runs/cpu
     python -m pal train consistency --data DIR --out runs/consistency
     python -m pal train label --data DIR/*.jsonl --agreement DEV.jsonl --out runs/labelled
@@ -52,6 +53,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--baseline", action="store_true", help="--stage1 names a baseline: no persona turns (an ablation)"
     )
     _common(align)
+    realign = tasks.add_parser(
+        "realign", help="a second round from the aligned model, on the pairs against reciting replies alone"
+    )
+    realign.add_argument("--pairs", type=Path, required=True, help="file of `pal train pairs`")
+    realign.add_argument(
+        "--aligned", type=Path, required=True, help="adapter folder to start from, and reference"
+    )
+    _common(realign)
     add_consistency_tasks(tasks, _common)
     whole = tasks.add_parser("all", help="labels, baseline, stage1, pairs and align, one after the other")
     all_steps.add_arguments(whole)
@@ -71,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
     return {
         "pairs": _pairs,
         "align": _align,
+        "realign": _realign,
         "consistency": train_consistency,
         "label": label,
         "all": _all,
@@ -184,27 +194,36 @@ def _finished(path: Path, asked: set[str]) -> set[str]:
 
 
 def _align(args: argparse.Namespace) -> int:
+    return _prefer(args, args.stage1, "", selects=not args.baseline)
+
+
+def _realign(args: argparse.Namespace) -> int:
+    return _prefer(args, args.aligned, "parroting", selects=True)
+
+
+def _prefer(args: argparse.Namespace, start: Path, kind: str, *, selects: bool) -> int:
+    """DPO from the adapter ``start`` on the pairs of a kind ("": all)."""
     import hashlib
 
     from pal import checkpoints
     from pal.persona import MAX_SENTENCES
     from pal.training.align import AlignTask, prepare_reference, reference_key
     from pal.training.loop import train
-    from pal.training.pairs import read_pairs
+    from pal.training.pairs import of_kind, read_pairs
     from pal.training.policy import Policy, load_adapter
     from pal.training.sft import accelerator_for
 
     recipe = _recipe(args)
     pairs = read_pairs(args.pairs)
+    if kind and not (pairs := of_kind(pairs, kind)):
+        raise DataError(f"{args.pairs} holds no pair against a {kind} reply; there is nothing to train.")
     hashes = {args.pairs.name: hashlib.sha256(args.pairs.read_bytes()).hexdigest()}
     renderer = _renderer()
     accelerator = accelerator_for(recipe)
-    task = AlignTask(pairs, renderer, recipe, accelerator.device, selects=not args.baseline)
-    model = load_adapter(checkpoints.load_base_model(), args.stage1, trainable=True)
+    task = AlignTask(pairs, renderer, recipe, accelerator.device, selects=selects)
+    model = load_adapter(checkpoints.load_base_model(), start, trainable=True)
     policy = Policy(model, renderer.option_ids(MAX_SENTENCES))
-    key = reference_key(
-        hashes[args.pairs.name], args.stage1, selects=not args.baseline, precision=recipe.precision
-    )
+    key = reference_key(hashes[args.pairs.name] + kind, start, selects=selects, precision=recipe.precision)
     prepare_reference(task, policy, accelerator, args.out, key)
     train(task, policy, recipe, args.out, accelerator, {**hashes, "reference": key})
     print(f"Adapter: {args.out / 'adapter'}; record: {args.out / 'record.json'}")

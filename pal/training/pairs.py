@@ -81,6 +81,11 @@ def _pair(row: dict) -> Pair:
     return pair
 
 
+def of_kind(pairs: Sequence[Pair], kind: str) -> list[Pair]:
+    """The pairs of a kind ("history" or "parroting"); others, such as votes, are history."""
+    return [pair for pair in pairs if pair.id.endswith("/parroting") == (kind == "parroting")]
+
+
 def write_pair(pair: Pair) -> str:
     """The pair as one JSON line."""
     return json.dumps(dataclasses.asdict(pair), ensure_ascii=False) + "\n"

@@ -11,7 +11,7 @@ import yaml
 from pal.errors import RecipeError
 
 RECIPES = Path(__file__).with_name("recipes")
-TASKS = ("baseline", "stage1", "align", "consistency")
+TASKS = ("baseline", "stage1", "align", "realign", "consistency")
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,24 @@ def load_recipe(name: str, task: str, overrides: dict[str, object] | None = None
     Raises:
         RecipeError: no such recipe, an unknown key, or an impossible value.
     """
+    path, content = _read(name)
+    if set(content) & set(TASKS):
+        if task not in content:
+            raise RecipeError(f"{path}: has no section for “{task}”.")
+        content = content[task]
+    return build_recipe({**content, "task": task, **(overrides or {})}, str(path))
+
+
+def tasks_of(name: str) -> set[str]:
+    """The tasks that a recipe has a section for.
+
+    Raises:
+        RecipeError: no such recipe, or it cannot be read.
+    """
+    return set(_read(name)[1]) & set(TASKS)
+
+
+def _read(name: str) -> tuple[Path, dict]:
     path = RECIPES / f"{name}.yaml" if (RECIPES / f"{name}.yaml").exists() else Path(name)
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in RECIPES.glob("*.yaml")))
@@ -108,11 +126,7 @@ def load_recipe(name: str, task: str, overrides: dict[str, object] | None = None
         raise RecipeError(f"{path}: not YAML ({error}).") from None
     if not isinstance(content, dict):
         raise RecipeError(f"{path}: expected settings by name.")
-    if set(content) & set(TASKS):
-        if task not in content:
-            raise RecipeError(f"{path}: has no section for “{task}”.")
-        content = content[task]
-    return build_recipe({**content, "task": task, **(overrides or {})}, str(path))
+    return path, content
 
 
 def build_recipe(content: dict, origin: str) -> Recipe:

@@ -9,6 +9,7 @@ from pal.checkpoints import adapter_path
 from pal.cli import main
 from pal.engines.base import VARIANTS
 from pal.settings import REPOSITORY
+from pal.training.all_steps import steps
 from pal.training.pairs import read_pairs
 
 RECIPE = """
@@ -66,3 +67,9 @@ def test_a_missing_file_is_named_before_anything_is_done(arguments, tmp_path, ca
     assert main(arguments) == 1
     assert "lacks dialogues.jsonl" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_recipe_with_a_second_round_ends_with_it(tmp_path):
+    todo = steps(tmp_path, "cpu", tmp_path / "run", [])
+    assert [step[1] for step in todo] == ["label", "baseline", "stage1", "pairs", "align", "realign"]
+    assert todo[-1][todo[-1].index("--aligned") + 1] == str(tmp_path / "run" / "aligned" / "adapter")

@@ -4,10 +4,11 @@ import dataclasses
 
 import pytest
 
+from pal.cli import main
 from pal.engines.base import Decoding, Delta, Done, Failed
 from pal.errors import DataError, EngineError
 from pal.training.commands import _finished
-from pal.training.pairs import generate_rejected, history_only, write_pair
+from pal.training.pairs import generate_rejected, history_only, of_kind, write_pair
 from tests.training.test_training import EXAMPLES, PAIRS
 
 
@@ -67,6 +68,17 @@ def test_replies_are_drawn_until_one_recites(renderer):
     made = list(generate_rejected([PAIRS[0], PAIRS[0]], "parroting", engine, "stage1", renderer, 1, draws=3))
     assert made == [dataclasses.replace(PAIRS[0], rejected=texts[1]), None]
     assert engine.seeds[0] == engine.seeds[2] and len(set(engine.seeds)) == 3
+
+
+def test_pairs_against_reciting_replies_are_told_from_the_others(tmp_path, capsys):
+    reciting = dataclasses.replace(PAIRS[0], id=f"{PAIRS[0].id}/parroting")
+    pairs = [*PAIRS, reciting]
+    assert of_kind(pairs, "parroting") == [reciting] and of_kind(pairs, "history") == list(PAIRS)
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(map(write_pair, PAIRS)))
+    folders = ["--aligned", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
+    assert main(["train", "realign", "--pairs", str(path), *folders]) == 1
+    assert "no pair against a parroting reply" in capsys.readouterr().err
 
 
 def test_an_engine_failure_names_the_pair(renderer):
