@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sys
 
+from pal.chat.session import build_responder
 from pal.errors import PalError
-from pal.runtime import build_responder
 from pal.settings import Settings
-from pal.ui.rate_host import open_host
+from pal.ui.rate_maker import open_host
 from pal.ui.site import launch
 
 

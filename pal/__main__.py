@@ -1,6 +1,6 @@
 """``python -m pal``: the command line of PAL."""
 
-from pal.cli import main
+from pal.commands.main import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -1,7 +1,8 @@
-"""Writing files whole or not at all."""
+"""Writing files whole or not at all, and naming their bytes."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from pathlib import Path
@@ -29,3 +30,16 @@ def write_text(path: Path, text: str) -> None:
             raise
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def sha256(path: Path) -> str:
+    """Hex SHA-256 of a file.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None

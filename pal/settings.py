@@ -13,7 +13,7 @@ from pal.errors import PalError
 
 ENGINES = ("auto", "llamacpp")
 PREFIX = "PAL_"
-READ_ELSEWHERE = frozenset(  # by pal.checkpoints and by tests
+READ_ELSEWHERE = frozenset(  # by pal.models.bases and by tests
     {"PAL_CACHE", "PAL_REQUIRE_BROWSER", "PAL_REQUIRE_POSTGRESQL"}
 )
 REPOSITORY = Path(__file__).resolve().parents[1]

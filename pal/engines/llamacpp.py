@@ -12,22 +12,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from pal.checkpoints import adapter_path, fetch_base
+from pal.dialogue.prompt import CONTEXT_TOKENS
 from pal.engines.base import (
     VARIANTS,
     Cancel,
     Delta,
     Done,
     Failed,
+    FairLock,
     Options,
     ReplyRequest,
     SelectRequest,
 )
-from pal.engines.fairlock import FairLock
 from pal.engines.llamacpp_server import REPLY_ROOM, VariantServer
 from pal.errors import EngineError
-from pal.lora_gguf import gguf_adapter
-from pal.prompt import CONTEXT_TOKENS
+from pal.models.adapters import adapter_path, gguf_adapter
+from pal.models.bases import fetch_base
 
 _POLL_SECONDS = 0.02  # how often a waiting caller looks at its cancel button
 _log = logging.getLogger(__name__)

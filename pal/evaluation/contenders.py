@@ -1,24 +1,31 @@
-"""Who replies in an evaluation: the page's variants, the untuned base, further adapters, ablations."""
+"""Who replies in an evaluation (the page's variants, the untuned base, further adapters, ablations),
+what is opened for it, and what the results name.
+"""
 
 from __future__ import annotations
 
-import argparse
-import re
-from dataclasses import asdict, dataclass, replace
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pal.checkpoints import BASE, adapter_path
+from pal.chat.selection import PURE, TunedSelection, read_selection
+from pal.chat.strategies import Encoder, Responder
+from pal.dialogue.prompt import Renderer
 from pal.engines.base import SELECTING_VARIANTS, VARIANTS
 from pal.errors import DataError
-from pal.evaluation.selection_file import TunedSelection
-from pal.evaluation.serving import parse_variants, sha256
 from pal.evaluation.walk import GOLD, NOTHING, PREDICTED
+from pal.files import sha256
+from pal.models.adapters import adapter_path
+from pal.models.bases import BASE
+from pal.settings import Settings
 
 GOLD_REPLIES = "gold"  # the data's own replies, scored beside the contenders'
 UNTUNED = "untuned"
-_NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
-_ENDS = {NOTHING: "none", GOLD: "oracle"}  # of the ablations' names
+ENDS = {NOTHING: "none", GOLD: "oracle"}  # of the ablations' names
 
 
 @dataclass(frozen=True)
@@ -65,75 +72,109 @@ class Contender:
         return found
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Who takes part."""
-    parser.add_argument(
-        "--variants", default=",".join(VARIANTS), help="comma-separated; default: all three of the page"
-    )
-    parser.add_argument(
-        "--untuned", action="store_true", help="also the base without an adapter, with the baseline's prompt"
-    )
-    parser.add_argument(
-        "--extra",
-        action="append",
-        default=[],
-        metavar="NAME=FOLDER:VARIANT",
-        help="also this adapter, prompted like VARIANT; may be given several times "
-        "(dpo_baseline=runs/dpo_baseline/adapter:baseline)",
-    )
-    parser.add_argument(
-        "--without-selection", action="store_true", help="also every selecting one told to select nothing"
-    )
-    parser.add_argument(
-        "--oracle",
-        action="store_true",
-        help="also every selecting one told the gold sentence: an upper bound",
-    )
-
-
-def chosen_contenders(args: argparse.Namespace) -> tuple[Contender, ...]:
-    """The contenders that the arguments name, ablations last.
-
-    Raises:
-        DataError: an unknown variant, or a bad or repeated name.
-        CheckpointError: an adapter is missing.
-    """
-    found = [
-        Contender(name, name, adapter_path(name, args.adapters)) for name in parse_variants(args.variants)
-    ]
-    if args.untuned:
-        found.append(Contender(UNTUNED, "baseline", None))
-    found += [_extra(text) for text in args.extra]
-    for wanted, choice in ((args.without_selection, NOTHING), (args.oracle, GOLD)):
-        if wanted:
-            found += [
-                replace(one, name=f"{one.name}-{_ENDS[choice]}", choice=choice)
-                for one in found
-                if one.predicts
-            ]
-    names = [one.name for one in found]
-    repeated = sorted({name for name in names if names.count(name) > 1 or name == GOLD_REPLIES})
-    if repeated:
-        raise DataError(f"The name “{repeated[0]}” is taken; give the --extra adapter another one.")
-    return tuple(found)
-
-
-def _extra(text: str) -> Contender:
-    name, _, rest = text.partition("=")
-    folder, _, variant = rest.rpartition(":")
-    if not _NAME.fullmatch(name) or not folder or variant not in VARIANTS:
-        raise DataError(
-            f"--extra is “{text}”; it must be NAME=FOLDER:VARIANT, NAME of a–z, 0–9 and _, "
-            f"VARIANT one of {', '.join(VARIANTS)}."
-        )
-    path = Path(folder).expanduser()
-    return Contender(name, variant, adapter_path(path.name, path.parent))
-
-
 def parent(name: str) -> tuple[str, str | None]:
     """The contender that an ablation ablates and what that is told; of others the name itself and None."""
     for choice, told in ((NOTHING, "no selection"), (GOLD, "gold sentence")):
-        stem = name.removesuffix(f"-{_ENDS[choice]}")
+        stem = name.removesuffix(f"-{ENDS[choice]}")
         if stem != name:
             return stem, told
     return name, None
+
+
+@contextmanager
+def opened(
+    variants: Sequence[str], adapters: Path | Mapping[str, Path | None], *, prior: bool = True
+) -> Iterator[Responder]:
+    """A responder over the CPU engine; closed afterwards.
+
+    Args:
+        adapters: the folder of the adapters, or each variant's (None: the plain base).
+        prior: with the sentence encoder.
+
+    Raises:
+        CheckpointError: the base, the encoder or an adapter is missing.
+    """
+    from pal.engines.llamacpp import LlamaCppEngine
+
+    engine = LlamaCppEngine.from_adapters(adapters, tuple(variants))
+    try:
+        yield Responder(engine, open_renderer(), encoder=open_encoder() if prior else None)
+    finally:
+        engine.close()
+
+
+def open_encoder() -> Encoder:
+    """The sentence encoder.
+
+    Raises:
+        CheckpointError: it cannot be got.
+    """
+    from pal.models.encoder import MiniLMEncoder, fetch_encoder
+
+    return MiniLMEncoder(fetch_encoder())
+
+
+def open_renderer() -> Renderer:
+    """The renderer over the base's tokenizer."""
+    from pal.dialogue.tokenizer import BaseTokenizer
+    from pal.models.bases import base_tokenizer_path
+
+    return Renderer(BaseTokenizer(base_tokenizer_path()))
+
+
+def chosen_selection(name: str | None) -> TunedSelection:
+    """The settings that ``--selection`` names; without it the page's, if there are any.
+
+    Raises:
+        DataError: the file cannot be used.
+    """
+    if name is None:
+        default = Settings().selection
+        return read_selection(default if default.is_file() else PURE)
+    return read_selection(name)
+
+
+def parse_variants(text: str) -> tuple[str, ...]:
+    """Variants of a comma-separated list, each once.
+
+    Raises:
+        DataError: one is unknown, or there is none.
+    """
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    unknown = [name for name in names if name not in VARIANTS]
+    if unknown or not names:
+        raise DataError(f"Unknown variant “{', '.join(unknown)}”; choose among {', '.join(VARIANTS)}.")
+    return names
+
+
+def adapter_hashes(variants: Sequence[str], adapters: Path) -> dict[str, str]:
+    """SHA-256 of each variant's adapter weights.
+
+    Raises:
+        CheckpointError: an adapter is missing.
+    """
+
+    return {
+        variant: sha256(adapter_path(variant, adapters) / "adapter_model.safetensors") for variant in variants
+    }
+
+
+def describe_models(
+    data: Path, variants: Sequence[str], adapters: Path, tuned: TunedSelection
+) -> dict[str, object]:
+    """What determines the answers to ``data``, as plain JSON.
+
+    Raises:
+        CheckpointError: an adapter is missing.
+    """
+    return {
+        "data": {"file": data.name, "sha256": sha256(data)},
+        "adapters": adapter_hashes(variants, adapters),
+        "selection": {name: asdict(values) for name, values in tuned.used.items()},
+    }
+
+
+def software() -> dict[str, str]:
+    """Versions that a number may depend on."""
+    packages = ("torch", "transformers", "peft", "xllamacpp", "onnxruntime", "sacrebleu", "rouge-score")
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}

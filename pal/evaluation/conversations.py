@@ -1,7 +1,5 @@
 """Whole conversations, each model with its own replies, side by side.
 
-    python -m pal evaluate-conversations --out assets/results/conversations.json
-
 Sixty personas of our own with six messages each (``assets/conversations.jsonl``).
 Unlike ``pal evaluate`` the history is the model's own, and replies are sampled
 as the page does. Counts what a visitor would notice, and keeps every reply to
@@ -10,32 +8,23 @@ be read.
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pal.dialogue import Exchange
-from pal.engines.base import VARIANTS, Cancel, Decoding, Done, Failed
+from pal.chat.strategies import Judged, Responder, Selected, TurnRequest
+from pal.dialogue.persona import Persona
+from pal.dialogue.readers import read_jsonl
+from pal.dialogue.text_metrics import recites
+from pal.dialogue.turns import Exchange
+from pal.engines.base import Cancel, Decoding, Done, Failed
 from pal.errors import DataError, EngineError
-from pal.evaluation import persona_metrics, visitor_signs
-from pal.evaluation.bootstrap import Bootstrap, Estimate, mean_of
-from pal.evaluation.parroting import recites
-from pal.evaluation.serving import (
-    add_model_arguments,
-    chosen_selection,
-    describe_models,
-    opened,
-    parse_variants,
-    software,
-)
+from pal.evaluation import persona_metrics
+from pal.evaluation.contenders import software
 from pal.evaluation.walk import dialogue_seed
-from pal.persona import Persona
-from pal.respond import ConsistencyScorer, Judged, Responder, Selected, TurnRequest
 from pal.settings import REPOSITORY
-from pal.training.data import read_jsonl
+from pal.statistics import Bootstrap, Estimate, mean_of
 
 CONVERSATIONS = REPOSITORY / "assets" / "conversations.jsonl"
 SIGNS = (
@@ -126,10 +115,10 @@ def signs(persona: Persona, message: str, reply: Reply, earlier: Sequence[str]) 
         "entails": persona_metrics.entails(reply.verdicts),
         "contradicts": persona_metrics.contradicts(reply.verdicts),
         "parrots": recites(reply.text, persona.sentences),
-        "evades": visitor_signs.evades(reply.text),
-        "repeats_itself": visitor_signs.repeats_itself(reply.text, earlier),
-        "echoes": visitor_signs.echoes(reply.text, message),
-        "asks": visitor_signs.asks(reply.text),
+        "evades": persona_metrics.evades(reply.text),
+        "repeats_itself": persona_metrics.repeats_itself(reply.text, earlier),
+        "echoes": persona_metrics.echoes(reply.text, message),
+        "asks": persona_metrics.asks(reply.text),
     }
 
 
@@ -155,51 +144,6 @@ def count(
         }
         for variant, found in rows.items()
     }
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of ``python -m pal evaluate-conversations``."""
-    parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
-    parser.add_argument("--data", type=Path, default=CONVERSATIONS, help="default: our sixty")
-    parser.add_argument("--limit", type=int, default=0, help="the first conversations only; 0 takes all")
-    parser.add_argument("--variants", default=",".join(VARIANTS), help="default: all three")
-    parser.add_argument("--seed", type=int, default=1, help="of the sampling (default: 1)")
-    add_model_arguments(parser)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Hold the conversations and count; 0 when done.
-
-    Raises:
-        DataError: conversations, variants or selection settings cannot be used.
-        CheckpointError: a model is missing.
-        EngineError: a variant failed.
-    """
-    from tqdm import tqdm
-
-    from pal.evaluation.consistency import ConsistencyModel
-
-    variants, tuned = parse_variants(args.variants), chosen_selection(args.selection)
-    conversations = read_conversations(args.data)[: args.limit or None]
-    settings = describe_models(args.data, variants, args.adapters, tuned) | {
-        "decoding": asdict(Decoding()),
-        "seed": args.seed,
-    }
-    judge: ConsistencyScorer = ConsistencyModel.load()
-    with opened(variants, args.adapters) as responder:
-        settings["engine"] = {"name": responder.engine.name, "quantisation": responder.engine.quantisation}
-        asked = replace(responder, settings=tuned.used, consistency=judge)
-        held = [
-            (one, list(hold(one, asked, variants, args.seed)))
-            for one in tqdm(conversations, unit="conversation")
-        ]
-    results = as_json(settings, held)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    for variant, numbers in results["signs"].items():
-        print(f"{variant:<9}" + "  ".join(f"{name} {one['value']:.3f}" for name, one in numbers.items()))
-    print(f"Written: {args.out}")
-    return 0
 
 
 def as_json(

@@ -1,13 +1,27 @@
-"""Finished pieces of work, one JSON line each: a stopped run goes on, and a later one adds to them."""
+"""Finished pieces of work, one JSON line each: a stopped run goes on, and a later one adds to them.
+
+The journal of a contender's replies (``progress/NAME.jsonl``) is bound to what
+determines the replies, not to the limit or the metrics asked for: a longer run, a
+further contender or a further metric costs only what is new. Measurements of
+replies are kept under a digest of what they were made from, so none outlives its
+replies.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from pal.errors import DataError
+from pal.evaluation.contenders import Contender
+from pal.evaluation.measures import gold_answer
+from pal.evaluation.perplexity import Likelihood
+from pal.evaluation.turns import MeasuredDialogue
+from pal.evaluation.walk import Answer, WalkedTurn, told_selection
 
 
 class Journal:
@@ -70,3 +84,112 @@ class Journal:
             file.flush()
             os.fsync(file.fileno())
         self._done[key] = value
+
+
+class Record:
+    """One contender's journal. ``contender`` None stands for the data's own replies.
+
+    Measurements are lists with one entry per measured turn, None where they
+    were not made; ``add_…`` keeps them.
+    """
+
+    def __init__(self, journal: Journal, contender: Contender | None, consistency_model: str = ""):
+        self.contender = contender
+        self._journal = journal
+        self._model = consistency_model[:12]
+
+    def has_answers(self, dialogue: MeasuredDialogue, *, generate: bool, pure: bool) -> bool:
+        """Every turn is walked, with the replies and pure selections asked for."""
+        if self.contender is None or not (generate or self.contender.predicts):
+            return True
+        if len(self._journal.get(f"walk {dialogue.id}") or ()) < len(dialogue.turns):
+            return False
+        found = self.answers(dialogue)
+        replied = all(found[place].reply is not None for place in dialogue.measured)
+        chosen = all(answer.pure_probabilities for answer in found) or not self.contender.predicts
+        return (replied or not generate) and (chosen or not pure)
+
+    def add_answers(
+        self, dialogue: MeasuredDialogue, turns: list[WalkedTurn], engine: dict[str, str]
+    ) -> None:
+        """Keep a walk, and what engine made it."""
+        if self._journal.get("engine") != engine:
+            self._journal.add("engine", engine)
+        self._journal.add(
+            f"walk {dialogue.id}", [asdict(turn.answers[self.contender.variant]) for turn in turns]
+        )
+
+    def answers(self, dialogue: MeasuredDialogue) -> list[Answer]:
+        """One per turn of the dialogue; without replies where nothing was generated."""
+        if self.contender is None:
+            return [gold_answer(turn) for turn in dialogue.turns]
+        found = self._journal.get(f"walk {dialogue.id}")
+        if found is None:
+            return [Answer(told_selection(turn, self.contender.choice)) for turn in dialogue.turns]
+        return [_answer(fields) for fields in found[: len(dialogue.turns)]]
+
+    def replies(self, dialogue: MeasuredDialogue) -> list[str]:
+        """The measured replies."""
+        found = self.answers(dialogue)
+        return [found[place].reply for place in dialogue.measured]
+
+    def selections(self, dialogue: MeasuredDialogue) -> list[int | None] | None:
+        """What was selected on every turn; None without persona turns."""
+        if not self.contender.selects:
+            return None
+        return [answer.selected for answer in self.answers(dialogue)]
+
+    @property
+    def engine(self) -> dict[str, str] | None:
+        """Name and quantisation of the engine that replied."""
+        return self._journal.get("engine")
+
+    def likelihoods(self, dialogue: MeasuredDialogue) -> list[Likelihood] | None:
+        """Of the gold replies, turn by turn; those beyond the context are missing."""
+        found = self._journal.get(self._likelihood_key(dialogue))
+        return None if found is None else [Likelihood(*values) for values in found]
+
+    def add_likelihoods(self, dialogue: MeasuredDialogue, found: list[Likelihood]) -> None:
+        """Keep one entry per turn that fits the context."""
+        values = [[one.log_probability, one.tokens] for one in found]
+        self._journal.add(self._likelihood_key(dialogue), values)
+
+    def consistency(self, dialogue: MeasuredDialogue) -> list[list[list[float]]] | None:
+        """Probabilities [sentences][3] of every measured reply."""
+        return self._journal.get(self._reply_key(f"consistency {self._model}", dialogue))
+
+    def add_consistency(self, dialogue: MeasuredDialogue, found: list[list[list[float]]]) -> None:
+        """Keep the probabilities of every measured reply."""
+        self._journal.add(self._reply_key(f"consistency {self._model}", dialogue), found)
+
+    def relevance(self, dialogue: MeasuredDialogue) -> list[float | None] | None:
+        """Of every measured reply; None where nobody had spoken."""
+        return self._journal.get(self._reply_key("relevance cosine", dialogue))
+
+    def add_relevance(self, dialogue: MeasuredDialogue, found: list[float | None]) -> None:
+        """Keep the relevance of every measured reply."""
+        self._journal.add(self._reply_key("relevance cosine", dialogue), found)
+
+    def cosines(self, dialogue: MeasuredDialogue) -> list[list[float]] | None:
+        """The embedding prior of every measured turn, one per sentence."""
+        return self._journal.get(f"cosines {dialogue.id} {len(dialogue.measured)}")
+
+    def add_cosines(self, dialogue: MeasuredDialogue, found: list[list[float]]) -> None:
+        """Keep the prior of every measured turn."""
+        self._journal.add(f"cosines {dialogue.id} {len(dialogue.measured)}", found)
+
+    def _likelihood_key(self, dialogue: MeasuredDialogue) -> str:
+        return f"perplexity {dialogue.id} {_digest([self.selections(dialogue), len(dialogue.turns)])}"
+
+    def _reply_key(self, what: str, dialogue: MeasuredDialogue) -> str:
+        return f"{what} {dialogue.id} {_digest(self.replies(dialogue))}"
+
+
+def _answer(fields: dict[str, Any]) -> Answer:
+    return Answer(
+        **{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+    )
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha1(json.dumps(content).encode()).hexdigest()[:12]

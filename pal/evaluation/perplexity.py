@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pal.dialogue.prompt import Renderer
 from pal.evaluation.turns import MeasuredDialogue
-from pal.prompt import Renderer
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -48,7 +48,7 @@ class GoldReplyScorer:
         import torch
         from peft import PeftModel
 
-        from pal.checkpoints import load_base_model
+        from pal.models.bases import load_base_model
 
         model = load_base_model()
         if adapter is not None:

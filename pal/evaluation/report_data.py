@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pal.dialogue.readers import read_jsonl
 from pal.errors import DataError
-from pal.evaluation.bootstrap import Estimate
-from pal.evaluation.serving import sha256
+from pal.files import sha256
 from pal.settings import REPOSITORY
-from pal.training.data import read_jsonl
+from pal.statistics import Estimate
 
 GREEDILY = "by greedy decoding"
 SAMPLES = REPOSITORY / "assets" / "sample_dialogues.jsonl"

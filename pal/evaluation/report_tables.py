@@ -9,9 +9,9 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pal.evaluation.bootstrap import Estimate
 from pal.evaluation.contenders import GOLD_REPLIES, UNTUNED, parent
 from pal.evaluation.report_data import Evaluation, Sample
+from pal.statistics import Estimate
 
 TITLES = {
     "baseline": "Baseline",

@@ -13,7 +13,8 @@ the user's message and the reply. **parrots**: copies at least 70 % of a sentenc
 **F1**: words shared with the gold reply."""
 
 ABLATIONS = """\
-Stage 1 is the aligned model without Stage 2; “no selection” is told to XX differences are to the contender that each one changes."""
+Stage 1 is the aligned model without Stage 2; “no selection” is told to XX \
+differences are to the contender that each one changes."""
 
 OVERLAP = """\
 **P.Cover**: summed idf of the words that the reply shares with the sentence it shares most with.

@@ -1,43 +1,31 @@
-"""Choosing the selection settings that the page uses.
+"""Choosing the selection settings that the page uses, from distributions on labelled turns.
 
-    python -m pal tune --data dialogues_dev.jsonl --out assets/selection.json
-
-Looks only at the tune part of the data (one dialogue in five, see
-``pal.evaluation.turns.part_of``) and at ``plain_questions_tune.jsonl``.
-Objective: the mean of F1 on the dialogues and accuracy on the questions, among
-settings whose hit@1 and AUC on the dialogues are at most one point below pure
-PAL's. F1, not accuracy: in real chats none is the likeliest single answer, and
-accuracy would choose it nearly always; the questions hold small talk that asks
-for none. Without the bounds plain questions would be bought with the ranking in
-real chats. With a prior all variants share one setting, the best on average: how
-often a sentence is selected decides much of a reply's C.score, and between two
-columns of the page only the training should differ.
+Looked at are only the tune part of the data (one dialogue in five, see
+``pal.evaluation.turns.part_of``) and ``plain_questions_tune.jsonl``.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pal.engines.base import SELECTING_VARIANTS
-from pal.errors import DataError
-from pal.evaluation.baselines import cosine
-from pal.evaluation.plain_questions import ask, is_right
-from pal.evaluation.question_items import TUNING, read_questions
-from pal.evaluation.selection_file import TunedSelection, report_path, write_selection
-from pal.evaluation.selection_metrics import auc
-from pal.evaluation.serving import adapter_hashes, opened, parse_variants, sha256
-from pal.evaluation.turns import choose_turns
-from pal.evaluation.walk import Walk, WalkedTurn, WalkSettings
-from pal.selection import SelectionSettings
-from pal.settings import Settings
-from pal.training.data import read_dialogues
+from pal.chat.selection import SelectionSettings, TunedSelection
+from pal.evaluation.questions import is_right
+from pal.evaluation.selection_metrics import auc, cosine
+from pal.evaluation.walk import WalkedTurn
 
+OBJECTIVE = (  # written beside the settings
+    "the mean of F1 on the dialogues and accuracy on the questions, among settings whose hit@1 and "
+    "AUC on the dialogues are at most one point below pure PAL's. F1, not accuracy: in real chats "
+    "none is the likeliest single answer, and accuracy would choose it nearly always; the questions "
+    "hold small talk that asks for none. Without the bounds plain questions would be bought with the "
+    "ranking in real chats. With a prior all variants share one setting, the best on average: how "
+    "often a sentence is selected decides much of a reply's C.score, and between two columns of the "
+    "page only the training should differ."
+)
 WEIGHTS = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 40.0)
 THRESHOLDS = tuple(round(0.02 * step, 2) for step in range(-16, 36))  # cosines
 BIASES = tuple(round(0.25 * step, 2) for step in range(-24, 25))  # log-odds
@@ -71,7 +59,7 @@ class Distributions:
         return cls(log[:, 0], log[:, 1:], prior, right)
 
     def scores(self, settings: SelectionSettings) -> np.ndarray:
-        """Combined log-scores, none first, as in ``pal.selection.combine``."""
+        """Combined log-scores, none first, as in ``pal.chat.selection.combine``."""
         none = self.none + settings.prior_weight * settings.prior_threshold + settings.none_bias
         return np.column_stack([none, self.sentences + settings.prior_weight * self.cosines])
 
@@ -177,66 +165,6 @@ def best_threshold(groups: Sequence[Sequence[tuple[Sequence[int], Sequence[float
         return float(np.mean(shares))
 
     return max(THRESHOLDS, key=mean_accuracy)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of ``python -m pal tune``."""
-    parser.add_argument(
-        "--data", type=Path, required=True, help="labelled dialogues; one in five is looked at"
-    )
-    parser.add_argument("--out", type=Path, default=Settings().selection, help="default: what the page reads")
-    parser.add_argument(
-        "--questions", type=Path, default=TUNING, help="default: assets/plain_questions_tune.jsonl"
-    )
-    parser.add_argument(
-        "--limit", type=int, default=0, help="labelled turns; 0 (default) takes the whole tune part"
-    )
-    parser.add_argument("--variants", default=",".join(SELECTING_VARIANTS), help="default: stage1,aligned")
-    parser.add_argument("--adapters", type=Path, default=Settings().adapters, help="folder of the adapters")
-
-
-def run(args: argparse.Namespace) -> int:
-    """Choose settings for each variant and write them; 0 when done.
-
-    Raises:
-        DataError: data, questions or variants cannot be used.
-        CheckpointError: a model is missing.
-        EngineError: a variant failed.
-    """
-    from tqdm import tqdm
-
-    variants = [variant for variant in parse_variants(args.variants) if variant in SELECTING_VARIANTS]
-    if not variants:
-        raise DataError(f"--variants is “{args.variants}”; only {', '.join(SELECTING_VARIANTS)} select.")
-    choice = choose_turns(read_dialogues(args.data), args.limit, part="tune")
-    if not choice.labelled:
-        raise DataError(f"{args.data}: no labelled turn; selection settings are tuned on labels.")
-    questions = read_questions(args.questions)
-    dialogue_turns: list[tuple[tuple[int, ...], WalkedTurn]] = []
-    with opened(variants, args.adapters) as responder:
-        walk = Walk(responder, WalkSettings(tuple(variants), generate=False))
-        for dialogue in tqdm(choice.dialogues, unit="dialogue", desc="Selections"):
-            walked = walk.dialogue(dialogue)
-            dialogue_turns += [(dialogue.turns[place].labels, walked[place]) for place in dialogue.measured]
-        answers = ask(questions, variants, responder)
-    question_turns = [(item.labels, turn) for item, turn in zip(questions, answers, strict=True)]
-    tuned, found = tune(variants, dialogue_turns, question_turns)
-    material = {
-        "data": {"file": args.data.name, "sha256": sha256(args.data), "turns": len(dialogue_turns)},
-        "questions": {"file": args.questions.name, "sha256": sha256(args.questions), "count": len(questions)},
-        "adapters": adapter_hashes(variants, args.adapters),
-    }
-    write_selection(
-        args.out,
-        tuned,
-        {"objective": " ".join(__doc__.split("Objective: ")[1].split()), "chosen": found, **material},
-    )
-    for variant, candidates in found.items():
-        for name, values in candidates.items():
-            shown = ", ".join(f"{key} {value:.3f}" for key, value in values.items() if key != "settings")
-            print(f"{variant} {name}: {values['settings']}: {shown}")
-    print(f"Written: {args.out}, {report_path(args.out)}")
-    return 0
 
 
 def tune(

@@ -7,10 +7,10 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pal.dialogue import Dialogue, Exchange
+from pal.dialogue.english import naturalise
+from pal.dialogue.persona import MAX_SENTENCES, Persona
+from pal.dialogue.turns import Dialogue, Exchange
 from pal.errors import DataError
-from pal.persona import MAX_SENTENCES, Persona
-from pal.training.text import naturalise
 
 SPEAKER = "B"  # the labelled speaker; the other one is the user
 PARTS = ("all", "tune", "report")

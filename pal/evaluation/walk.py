@@ -11,13 +11,13 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pal.dialogue import Exchange
+from pal.chat.selection import SelectionSettings
+from pal.chat.strategies import Encoder, Responder, Selected, TurnRequest, turn_seed
+from pal.dialogue.persona import Persona
+from pal.dialogue.turns import Exchange
 from pal.engines.base import SELECTING_VARIANTS, Cancel, Decoding, Done, Failed, ReplyRequest
 from pal.errors import EngineError
 from pal.evaluation.turns import GoldTurn, MeasuredDialogue
-from pal.persona import Persona
-from pal.respond import Encoder, Responder, Selected, TurnRequest, turn_seed
-from pal.selection import SelectionSettings
 
 PREDICTED, NOTHING, GOLD = CHOICES = ("predicted", "none", "gold")
 GREEDY = Decoding(temperature=0.0, top_p=1.0, repeat_penalty=1.0, max_tokens=40)

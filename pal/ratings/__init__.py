@@ -35,7 +35,7 @@ What a page (or any other client) needs, all in ``pal/ratings/desk.py``::
     desk.close()
 
 ``Vote`` and every stored record: ``pal/ratings/records.py``; what is refused:
-``pal/ratings/errors.py`` (all are ``PalError``). Everything is safe to call from many
+``pal/errors.py`` (all are ``PalError``). Everything is safe to call from many
 threads and processes. A ``BlindTurn`` is the only object to render from before the vote.
 Results page: ``statistics.summary(records, …)``; files to download:
 ``export.write(records, folder, …)``.

@@ -17,11 +17,16 @@ from pathlib import Path
 
 from huggingface_hub import CommitScheduler, HfApi, get_token
 
-from pal.ratings.codec import dumps
-from pal.ratings.errors import BackupError
-from pal.ratings.mirror import RECORDS_FOLDER, last_entry, mirrored_until, set_mirrored_until, without
-from pal.ratings.records import Deletion, now
-from pal.ratings.restore import restore
+from pal.errors import BackupError
+from pal.ratings.records import Deletion, dumps, now
+from pal.ratings.restore import (
+    RECORDS_FOLDER,
+    last_entry,
+    mirrored_until,
+    restore,
+    set_mirrored_until,
+    without,
+)
 from pal.ratings.store import RatingStore, all_records
 from pal.settings import Settings
 

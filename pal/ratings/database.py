@@ -1,18 +1,19 @@
-"""A database that acknowledges only what is on the disk: SQLite or PostgreSQL."""
+"""A database that acknowledges only what is on the disk, SQLite or PostgreSQL, with this version's schema."""
 
 from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 
-from pal.ratings.errors import StoreError, StoreFull, StoreLocked
+from pal.errors import SchemaError, StoreError, StoreFull, StoreLocked
+from pal.ratings import schema
 
 FILE_NAME = "ratings.sqlite3"
 WRITER_LOCK = 0x50414C  # advisory lock of PostgreSQL: one writing transaction at a time
@@ -163,3 +164,53 @@ def _store_error(original: BaseException) -> StoreError:
         return StoreLocked("The ratings are busy. This was not saved: send it again.")
     reason = " ".join(str(original).split())[:200]
     return StoreError(f"The ratings cannot be reached ({reason}). This was not saved: send it again.")
+
+
+VERSION = 1
+Statements = Mapping[str, Sequence[str]]
+MIGRATIONS: dict[int, Statements] = {}
+
+
+def ensure_schema(
+    database: Database, version: int = VERSION, migrations: Mapping[int, Statements] | None = None
+) -> None:
+    """Make the tables in an empty database, or migrate an older store.
+
+    Raises:
+        SchemaError: a newer PAL wrote the store, or it is something else.
+    """
+    migrations = MIGRATIONS if migrations is None else migrations
+    with database.write() as connection:
+        found = _version(connection, database)
+        if found is None:
+            _create(connection, database.dialect, version)
+        elif found > version:
+            raise SchemaError(
+                f"{database.name} has version {found}; this PAL knows version {version}. Use a newer PAL."
+            )
+        else:
+            for step in range(found + 1, version + 1):
+                for statement in migrations[step][database.dialect]:
+                    connection.execute(text(statement))
+            connection.execute(
+                schema.meta.update().where(schema.meta.c.key == "version").values(value=str(version))
+            )
+
+
+def _version(connection: Connection, database: Database) -> int | None:
+    tables = set(inspect(connection).get_table_names())
+    if not tables & set(schema.metadata.tables):
+        return None
+    value = None
+    if "meta" in tables:
+        value = connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == "version"))
+    if value is None or not value.isdecimal():
+        raise SchemaError(f"{database.name} holds something that is no store of PAL's ratings.")
+    return int(value)
+
+
+def _create(connection: Connection, dialect: str, version: int) -> None:
+    schema.metadata.create_all(connection)
+    for statement in schema.triggers(dialect):
+        connection.exec_driver_sql(statement)
+    connection.execute(schema.meta.insert().values(key="version", value=str(version)))

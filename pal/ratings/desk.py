@@ -4,28 +4,57 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
+from pal.chat.strategies import TurnRequest
 from pal.engines.base import VARIANTS, Decoding
-from pal.errors import PalError
-from pal.ratings import membership, personal, queries, voting
-from pal.ratings.answers import Progress, Receipt, Task
+from pal.errors import InvalidVote, PalError
+from pal.ratings import annotators, queries, voting
+from pal.ratings.annotators import new_code
 from pal.ratings.backup import Backup, open_backup
-from pal.ratings.blind import BlindTurn, Revealed, blind, revealed
-from pal.ratings.errors import InvalidVote
+from pal.ratings.blind import BlindTurn, Revealed, assigned_turn, blind, revealed, show_turn
 from pal.ratings.items import Item, read_items
-from pal.ratings.membership import NOTICE_VERSION as NOTICE_VERSION
-from pal.ratings.overview import AdminProgress, admin_progress
-from pal.ratings.privacy import new_code
-from pal.ratings.queue import Queue, QueueSettings
+from pal.ratings.queue import AdminProgress, Queue, QueueSettings, admin_progress
 from pal.ratings.records import Rating, Record, Turn, Vote, now
-from pal.ratings.showing import assigned_turn, show_turn
 from pal.ratings.store import RatingStore, all_records, insert, open_store
-from pal.respond import TurnRequest
 from pal.settings import Settings
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to rate next. ``turn`` is None when the item has no replies yet."""
+
+    item: Item
+    turn: BlindTurn | None
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """The vote is committed. The same submission gives the same receipt.
+    ``rating``: id; ``replaced``: id of the rating it supersedes, or None."""
+
+    turn_id: str
+    rating: str
+    submission: str
+    submitted_at: datetime
+    replaced: str | None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Of one annotator's queue; own chats do not count. Ends at done == total."""
+
+    done: int
+    total: int
+
+    @property
+    def percent(self) -> int:
+        """0 to 100, rounded down; 100 only when everything is done."""
+        return 100 if self.total == 0 else 100 * self.done // self.total
 
 
 class RatingDesk:
@@ -65,7 +94,7 @@ class RatingDesk:
             UnknownAnnotator: the id was deleted, or is not one of ``new_annotator``.
             MissingConsent: ``notice`` is not the current version.
         """
-        return membership.enrol(self._store, code, notice, address, self._clock())
+        return annotators.enrol(self._store, code, notice, address, self._clock())
 
     def resume(self, code: str) -> str:
         """The annotator of an id that has consented.
@@ -74,7 +103,7 @@ class RatingDesk:
             UnknownAnnotator: nobody started with it, or its data was deleted.
             MissingConsent: the notice has changed since; ``enrol`` again.
         """
-        return membership.resume(self._store, code)
+        return annotators.resume(self._store, code)
 
     def next_task(self, annotator: str) -> Task | None:
         """The item to rate next, kept for this annotator for a while; the same
@@ -85,7 +114,7 @@ class RatingDesk:
         """
         moment = self._clock()
         with self._store.write() as connection:
-            membership.require_consent(connection, annotator)
+            annotators.require_consent(connection, annotator)
             assignment = self._queue.take(connection, annotator, moment)
             if assignment is None:
                 return None
@@ -107,7 +136,7 @@ class RatingDesk:
         """The models could not answer this item: offer it to others, and another
         one to this annotator."""
         with self._store.write() as connection:
-            membership.require_consent(connection, annotator)
+            annotators.require_consent(connection, annotator)
             if item in self._queue.items:
                 self._queue.put_back(connection, annotator, item, self._clock())
 
@@ -125,7 +154,7 @@ class RatingDesk:
         if turn.owner != (annotator if turn.item is None else None):
             raise ValueError("an own chat's turn belongs to its annotator, an item's to nobody")
         with self._store.write() as connection:
-            membership.require_consent(connection, annotator)
+            annotators.require_consent(connection, annotator)
             stored = turn.item and queries.find_item_turn(connection, turn.campaign, turn.item)
             if not stored:
                 insert(connection, turn)
@@ -196,9 +225,9 @@ class RatingDesk:
         Raises:
             UnknownAnnotator.
         """
-        annotator = membership.known(self._store, code)
+        annotator = annotators.known(self._store, code)
         with self._store.read() as connection:
-            return personal.data_of(connection, annotator)
+            return annotators.data_of(connection, annotator)
 
     def delete_my_data(self, code: str) -> int:
         """Delete it all; gives the number of records deleted. The id is dead then.
@@ -206,7 +235,7 @@ class RatingDesk:
         Raises:
             UnknownAnnotator.
         """
-        return personal.delete_all(self._store, membership.known(self._store, code), self._clock())
+        return annotators.delete_all(self._store, annotators.known(self._store, code), self._clock())
 
     def admin_progress(self) -> AdminProgress:
         """Progress of the whole campaign, for the host."""

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pal import __version__
+from pal.chat.selection import SelectionSettings
+from pal.chat.strategies import Judged, Responder, Selected, TurnRequest
 from pal.engines.base import Cancel, Decoding, Delta, Done, Engine, Failed
 from pal.errors import PalError
 from pal.ratings.records import Provenance, ReplyRecord, Turn
-from pal.respond import Judged, Responder, Selected, TurnRequest
-from pal.selection import SelectionSettings
 
 STOPPED = "stopped before it had replied"
 

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
-from pal.dialogue import Exchange, check_message
+from pal import __version__
+from pal.dialogue.persona import Persona
+from pal.dialogue.readers import read_jsonl
+from pal.dialogue.turns import Exchange, check_message
+from pal.engines.base import Decoding
 from pal.errors import DataError, PalError
-from pal.persona import Persona
-from pal.training.data import read_jsonl
+from pal.ratings.records import Provenance, ReplyRecord, Turn
 
 _FIELDS = {"id", "kind", "persona", "history", "replies"}
 
@@ -110,3 +114,25 @@ def _replies(rows: Sequence[dict]) -> tuple[FixedReply, ...]:
     if replies and len({reply.text for reply in replies}) < len(replies):
         raise ValueError("two replies of a gold item are the same.")
     return replies
+
+
+FIXED = "fixed replies"
+
+
+def gold_turn(item: Item, campaign: str, decoding: Decoding, moment: datetime) -> Turn:
+    """The turn of a gold item, with its replies as variants ``gold1``, ``gold2``, …"""
+    return Turn(
+        persona=item.persona,
+        history=item.history,
+        user=item.user,
+        replies=tuple(
+            ReplyRecord(f"gold{number}", reply.text, quality=reply.quality)
+            for number, reply in enumerate(item.replies, 1)
+        ),
+        seed=0,
+        decoding=decoding,
+        provenance=Provenance({}, FIXED, "none", __version__),
+        campaign=campaign,
+        item=item.id,
+        created_at=moment,
+    )

@@ -10,8 +10,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, Select, delete, select
 
 from pal.ratings import schema
-from pal.ratings.codec import loads
-from pal.ratings.records import Consent, Rating, Record, Reveal, Turn
+from pal.ratings.records import Consent, Rating, Record, Reveal, Turn, loads
 
 
 @dataclass(frozen=True)

@@ -3,22 +3,50 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, HfApi
 from huggingface_hub.errors import RepositoryNotFoundError
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.exc import DBAPIError
 
-from pal.errors import DataError
+from pal.errors import BackupError, DataError
 from pal.ratings import schema
-from pal.ratings.codec import kind_of, loads
-from pal.ratings.errors import BackupError
-from pal.ratings.mirror import RECORDS_FOLDER, last_entry, set_mirrored_until, without
-from pal.ratings.records import Deletion, Rating, Record, Turn, person_of
+from pal.ratings.records import Deletion, Rating, Record, Turn, kind_of, loads, person_of
 from pal.ratings.store import RatingStore, delete_person, insert
+
+RECORDS_FOLDER = "records"
+
+
+def last_entry(connection: Connection) -> int:
+    """The number of the journal's last entry; 0 when nothing was ever stored."""
+    return connection.scalar(select(func.max(schema.journal.c.seq))) or 0
+
+
+def mirrored_until(connection: Connection, repo: str) -> int:
+    """The journal number up to which the mirror is known to be complete."""
+    mirrors = schema.mirrors
+    return connection.scalar(select(mirrors.c.seq).where(mirrors.c.repo == repo)) or 0
+
+
+def set_mirrored_until(connection: Connection, repo: str, seq: int) -> None:
+    """Note it, unless another process has got further."""
+    mirrors = schema.mirrors
+    if seq > mirrored_until(connection, repo):
+        connection.execute(delete(mirrors).where(mirrors.c.repo == repo))
+        connection.execute(mirrors.insert().values(repo=repo, seq=seq))
+
+
+def without(lines: str, annotators: Collection[str]) -> str:
+    """The JSONL without the annotators' records; their tombstones stay."""
+    kept = []
+    for line in lines.splitlines(keepends=True):
+        record = loads(line)
+        if isinstance(record, Deletion) or person_of(record) not in annotators:
+            kept.append(line)
+    return "".join(kept)
 
 
 @dataclass(frozen=True)

@@ -8,19 +8,72 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from pal.evaluation.bootstrap import Estimate, mean_of, ratio_of, wilson
-from pal.ratings.agreement import Agreement, agreement, gold_accuracy, self_agreement
-from pal.ratings.ballots import Ballot, Ballots, campaigns, count
-from pal.ratings.bradley_terry import comparisons, log_strengths
-from pal.ratings.flag_rates import FlagRate, flag_rates
-from pal.ratings.records import Record
-from pal.ratings.resampling import TwoWayBootstrap
+from pal.ratings.ballots import (
+    Agreement,
+    Ballot,
+    Ballots,
+    agreement,
+    campaigns,
+    comparisons,
+    count,
+    gold_accuracy,
+    log_strengths,
+    self_agreement,
+)
+from pal.ratings.records import FLAGS, Record, ReplyRecord
+from pal.statistics import Estimate, TwoWayBootstrap, mean_of, ratio_of, wilson
+
+
+@dataclass(frozen=True)
+class FlagRate:
+    """Share of a variant's rated replies, of one kind, that carry a flag.
+
+    ``kind`` is a key of ``KINDS``; ``replies`` counts the ratings of such replies.
+    """
+
+    variant: str
+    flag: str
+    kind: str
+    replies: int
+    rate: Estimate
+
+
+KINDS: dict[str, Callable[[ReplyRecord], bool]] = {
+    "all": lambda reply: True,
+    "selected a sentence": lambda reply: reply.selects and reply.selected is not None,
+    "selected none": lambda reply: reply.selects and reply.selected is None,
+    "entails a sentence": lambda reply: "entailment" in reply.verdicts,
+    "contradicts a sentence": lambda reply: "contradiction" in reply.verdicts,
+    "neither": lambda reply: set(reply.verdicts) == {"neutral"},
+}
+
+
+def flag_rates(ballots: Sequence[Ballot], variants: Sequence[str]) -> tuple[FlagRate, ...]:
+    """One entry per variant, flag and kind of reply that occurs; Wilson intervals.
+
+    “Selected” is the variant's own selection; “entails” and “contradicts” are
+    the consistency model's verdict on the reply and each persona sentence.
+    """
+    rates = []
+    for variant in variants:
+        rated = [
+            (ballot.turn.reply(variant), ballot.rating.flags_of(variant))
+            for ballot in ballots
+            if variant in ballot.turn.variants
+        ]
+        for kind, belongs in KINDS.items():
+            flags = [flagged for reply, flagged in rated if belongs(reply)]
+            if flags:
+                for flag in FLAGS:
+                    given = sum(flag in flagged for flagged in flags)
+                    rates.append(FlagRate(variant, flag, kind, len(flags), wilson(given, len(flags))))
+    return tuple(rates)
 
 
 @dataclass(frozen=True)
@@ -153,7 +206,9 @@ def _results(ballots: Ballots, samples: int, seed: int) -> Results:
 def _leaderboard(
     votes: Sequence[Ballot], variants: Sequence[str], samples: int, seed: int
 ) -> tuple[VariantResult, ...]:
-    bootstrap = TwoWayBootstrap(votes, samples, seed)
+    bootstrap = TwoWayBootstrap(
+        [vote.turn.id for vote in votes], [vote.rating.annotator for vote in votes], samples, seed
+    )
     points = comparisons(votes, variants)
     strengths = bootstrap.estimates(lambda weights: log_strengths(np.tensordot(weights, points, axes=1)))
     met = points + points.transpose(0, 2, 1)

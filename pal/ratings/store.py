@@ -5,20 +5,26 @@ Every function that takes a ``Connection`` is a part of its caller's transaction
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import secrets
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 from sqlalchemy import Connection, delete, select
 
+from pal.errors import StoreError
 from pal.ratings import schema
-from pal.ratings.codec import dumps, kind_of, loads
-from pal.ratings.database import Database, sqlite_url
-from pal.ratings.errors import StoreError
-from pal.ratings.migrations import ensure_schema
-from pal.ratings.privacy import pseudonym
-from pal.ratings.records import Deletion, Record
+from pal.ratings.database import Database, ensure_schema, sqlite_url
+from pal.ratings.records import Deletion, Record, dumps, kind_of, loads
 from pal.settings import Settings
+
+
+def pseudonym(salt: str, purpose: str, text: str) -> str:
+    """Salted hash of an id or address: 32 hex digits (HMAC-SHA-256, cut).
+    ``purpose`` keeps hashes of different things apart."""
+    return hmac.new(salt.encode(), f"{purpose}:{text}".encode(), hashlib.sha256).hexdigest()[:32]
+
 
 _PERSON_COLUMNS = (  # what points at something else is deleted before it
     schema.showings.c.annotator,

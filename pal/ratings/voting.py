@@ -8,8 +8,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from pal.errors import AlreadyRevealed, InvalidVote, MissingConsent, NotYetRated, UnknownTurn
 from pal.ratings import queries
-from pal.ratings.errors import AlreadyRevealed, InvalidVote, MissingConsent, NotYetRated, UnknownTurn
 from pal.ratings.queries import Showing
 from pal.ratings.records import FLAGS, MAX_COMMENT_CHARS, Rating, Reveal, Turn, Vote
 from pal.ratings.store import insert

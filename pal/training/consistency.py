@@ -21,8 +21,7 @@ from torch.nn import functional
 
 from pal.errors import DataError
 from pal.training.nli import NliExample
-from pal.training.precision import fast_bf16
-from pal.training.recipe import Recipe
+from pal.training.recipe import Recipe, fast_bf16
 
 BASE_NAME = "sentence-transformers/all-MiniLM-L6-v2"
 MAX_TOKENS = 128
@@ -129,7 +128,7 @@ class ConsistencyTask:
 class TrainedScorer:
     """A trained model for large amounts of pairs, on torch's device, in bf16 where that is fast.
 
-    ``pal.evaluation.consistency`` is the exact one, without torch; argmax
+    ``pal.models.consistency`` is the exact one, without torch; argmax
     agreement of the two is tested.
     """
 

@@ -7,10 +7,10 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pal.dialogue import Dialogue, Exchange
-from pal.evaluation.parroting import recites
-from pal.persona import MAX_SENTENCES
-from pal.training.text import naturalise
+from pal.dialogue.english import naturalise
+from pal.dialogue.persona import MAX_SENTENCES
+from pal.dialogue.text_metrics import recites
+from pal.dialogue.turns import Dialogue, Exchange
 
 
 @dataclass(frozen=True)

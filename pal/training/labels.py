@@ -14,13 +14,13 @@ from typing import Protocol
 
 import numpy as np
 
-from pal.dialogue import Dialogue, Utterance
+from pal.dialogue.turns import Dialogue, Utterance
 
 ENTAILMENT = 2  # column of the model's probabilities
 
 
 class PairScorer(Protocol):
-    """What labels; see ``pal.evaluation.consistency.ConsistencyModel``."""
+    """What labels; see ``pal.models.consistency.ConsistencyModel``."""
 
     def probabilities(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
         """[pairs, 3]: contradiction, neutral, entailment."""

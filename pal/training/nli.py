@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
+from pal.dialogue.readers import read_jsonl
 from pal.errors import DataError
 from pal.training.contradictions import mine
-from pal.training.data import read_jsonl
 from pal.training.recipe import Recipe
 
 HELD_OUT = 0.1  # share of premises kept for calibration

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
-from pal.dialogue import Exchange
+from pal.dialogue.prompt import Renderer
+from pal.dialogue.readers import read_jsonl
+from pal.dialogue.text_metrics import recites
+from pal.dialogue.turns import Exchange
 from pal.engines.base import Cancel, Decoding, Done, Engine, Failed, ReplyRequest
 from pal.errors import DataError, EngineError
-from pal.evaluation.parroting import recites
-from pal.prompt import Renderer
-from pal.training.data import read_jsonl
 from pal.training.examples import Example, shuffled
 
 

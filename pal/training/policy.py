@@ -10,8 +10,8 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 
-from pal.persona import MAX_SENTENCES
-from pal.prompt import TrainingSequence
+from pal.dialogue.persona import MAX_SENTENCES
+from pal.dialogue.prompt import TrainingSequence
 
 LINEAR_LAYERS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 

@@ -2,8 +2,9 @@
 
 Human chats seldom ask plainly, visitors do. A reply that entails a sentence
 becomes the answer to a question on that sentence's topic, to a question about
-the sentence, or to another's statement of it; small talk, and questions and
-statements that no sentence answers, teach "none".
+the sentence (by rewriting it for the second person, so that it covers every topic
+and shares words with it), or to another's statement of it; small talk, and
+questions and statements that no sentence answers, teach "none".
 """
 
 from __future__ import annotations
@@ -17,13 +18,121 @@ from pathlib import Path
 
 import yaml
 
-from pal.dialogue import Exchange
+from pal.dialogue.english import naturalise
+from pal.dialogue.readers import read_jsonl
+from pal.dialogue.turns import Exchange
 from pal.errors import DataError
-from pal.training.ask import question_about
 from pal.training.contradictions import content_words
-from pal.training.data import read_jsonl
 from pal.training.examples import Example
-from pal.training.text import naturalise
+
+_SECOND_PERSON = {
+    "i": "you", "me": "you", "my": "your", "mine": "yours", "myself": "yourself", "am": "are",
+    "i'm": "you're",
+    "we": "you", "our": "your", "i've": "you've", "i'd": "you'd", "i'll": "you'll", "was": "were",
+}  # fmt: skip
+_ADVERBS = (
+    r"(?:(?:really|also|still|currently|often|always|usually|sometimes|just|now|recently|absolutely) )?"
+)
+_VERBS = (
+    "play|live|drive|own|collect|eat|go|watch|listen|read|write|teach|study|speak|travel|cook|bake|paint|"
+    "draw|sing|dance|run|swim|hike|fish|hunt|ride|wear|drink|smoke|attend|volunteer|make|build|grow|raise|take|spend|"
+    "sleep|believe|hope|plan|dream|know|do|use|keep|visit|need|prefer|work|sell|wish|wear|exercise"
+)
+# (sentence, ways to ask); {0}, {1} are the groups of the match
+_RULES: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
+    (re.compile(pattern, re.I), ways)
+    for pattern, ways in (
+        (
+            r"^my (?:favou?rite) (.+?) (?:is|are|was) .+$",
+            (
+                "What's your favorite {0}?",
+                "Do you have a favorite {0}?",
+                "Which {0} do you like best?",
+                "what is your fav {0}",
+                "Tell me your favorite {0}.",
+            ),
+        ),
+        (
+            r"^.+ (?:is|are) my favou?rite (.+)$",
+            ("What's your favorite {0}?", "Do you have a favorite {0}?", "Which {0} do you like best?"),
+        ),
+        (
+            rf"^i {_ADVERBS}(?:do not|don't|don t) (?:like|enjoy) (.+)$",
+            ("Do you like {0}?", "How do you feel about {0}?", "What do you think of {0}?"),
+        ),
+        (
+            rf"^i {_ADVERBS}(?:like|love|hate) to (.+)$",
+            ("Do you like to {0}?", "Do you {0}?", "I love to {0}. What about you?", "Do you ever {0}?"),
+        ),
+        (
+            rf"^i {_ADVERBS}(?:hate|dislike|can't stand) (.+)$",
+            (
+                "Do you like {0}?",
+                "How do you feel about {0}?",
+                "What do you think of {0}?",
+                "I like {0}. Do you?",
+            ),
+        ),
+        (
+            rf"^i {_ADVERBS}(?:like|love|enjoy) (.+)$",
+            (
+                "Do you like {0}?",
+                "How do you feel about {0}?",
+                "I like {0}. Do you?",
+                "What do you think of {0}?",
+                "Are you into {0}?",
+                "So you're into {0}?",
+            ),
+        ),
+        (
+            r"^i (?:want|would like|hope|plan) to (.+)$",
+            (
+                "Do you want to {0}?",
+                "Would you like to {0}?",
+                "Have you ever thought about it, to {0}?",
+                "Do you plan to {0}?",
+            ),
+        ),
+        (
+            rf"^i {_ADVERBS}have (?:a|an|some|many|one|two|three|four|five|six|\d+|lots of|a lot of) (.+)$",
+            ("Do you have any {0}?", "Have you got {0}?", "Tell me about {0}, do you have any?"),
+        ),
+        (rf"^i {_ADVERBS}have (.+)$", ("Do you have {0}?", "Have you got {0}?")),
+        (r"^i(?: am|'m| m) (.+)$", ("Are you {0}?", "Is it true that you are {0}?", "So you're {0}?")),
+        (r"^i was (.+)$", ("Were you {0}?", "Is it true that you were {0}?")),
+        (r"^i can (.+)$", ("Can you {0}?",)),
+        (rf"^i {_ADVERBS}({_VERBS})\b(.*)$", ("Do you {0}{1}?", "So you {0}{1}?", "Do you ever {0}{1}?")),
+        (
+            r"^my ([a-z]+(?: and [a-z]+)?) (?:is|are|was|were|has|have|works?|lives?|loves?|likes?) .+",
+            ("Tell me about your {0}.", "What about your {0}?", "Can you tell me more about your {0}?"),
+        ),
+        (r"^(.+)$", ("Is it true that {0}?", "Someone told me that {0}. Is that right?")),
+    )
+)
+
+
+# further clauses are left out: a question asks one thing
+_CLAUSE = re.compile(
+    r"[,;.!] |,? (?:but|because|so|since|while|when|although|and (?:i|my|we|he|she|it|they))\b", re.I
+)
+
+
+def question_about(sentence: str, rng: random.Random) -> str:
+    """A question whose answer is ``sentence``, for instance "I love hiking." → "Are you into hiking?"."""
+    plain = _CLAUSE.split(sentence.strip())[0].rstrip(".!,").strip()
+    for pattern, ways in _RULES:
+        if match := pattern.match(plain):
+            parts = [_second_person(group) for group in match.groups()]
+            return rng.choice(ways).format(*parts)
+    raise AssertionError("the last rule matches every sentence")
+
+
+def _second_person(text: str) -> str:
+    words = text.split(" ")
+    if words[0][1:] == words[0][1:].lower():
+        words[0] = words[0].lower()
+    return " ".join(_SECOND_PERSON.get(word.lower(), word) for word in words)
+
 
 _BANK = Path(__file__).with_name("questions.yaml")
 _STATEMENT = re.compile(r"\b(?:I|my|we|me|our|mine)\b[^.!?]*(?:[.!,;]|$)", re.I)

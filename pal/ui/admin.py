@@ -1,12 +1,13 @@
 """The host's page, behind a password: progress and exports. Without a password in
-the settings there is no such page."""
+the settings there is no such page.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,41 @@ import gradio as gr
 from pal.errors import PalError
 from pal.ratings import export
 from pal.ratings.desk import RatingDesk
-from pal.ui import admin_render, navigation, render
-from pal.ui.attempts import Attempts, address
-from pal.ui.explore import QUIET
+from pal.ratings.queue import AdminProgress
+from pal.ui import pages, render
+from pal.ui.leaderboard import count
+from pal.ui.pages import QUIET, Attempts, address
+from pal.ui.render import escape
+
+
+def progress(seen: AdminProgress, status: str) -> str:
+    """The campaign in numbers, then a row for each annotator and each item."""
+    share = 100 * seen.full // seen.items if seen.items else 100
+    annotators = [
+        (one.annotator[:12], one.rated, one.skipped, one.corrected, one.last.strftime("%Y-%m-%d %H:%M"))
+        for one in seen.annotators
+    ]
+    items = [(item, f"{votes} of {seen.overlap}") for item, votes in seen.votes]
+    return (
+        f'<div class="results"><h2>Campaign {escape(seen.campaign)}</h2>'
+        f"<p>{seen.full} of {seen.items} items have {seen.overlap} votes ({share} %) · "
+        f"{count(seen.ratings, 'vote')} · {count(seen.turns, 'turn')} · "
+        f"{count(len(seen.annotators), 'annotator')} · "
+        f"{escape(status)}</p>"
+        f"<h3>Annotators</h3>{table(('id (hash)', 'rated', 'skipped', 'corrected', 'last, UTC'), annotators)}"
+        f"<details><summary>Items</summary>{table(('item', 'votes'), items)}</details></div>"
+    )
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table of plain values."""
+
+    def line(cells: Sequence[object], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
+
+    body = "".join(line(row, "td") for row in rows)
+    return f'<div class="results-table"><table>{line(head, "th")}{body}</table></div>'
+
 
 FORMATS = ("csv", "jsonl", "parquet", "pairs")
 ASK = "Enter the password first."
@@ -25,7 +58,7 @@ ASK = "Enter the password first."
 
 def add_page(desk: RatingDesk, password: str) -> None:
     """Put the host's page into the page that is being built."""
-    navigation.add_banner("admin", "For the host: progress of the ratings, and exports.")
+    pages.add_banner("admin", "For the host: progress of the ratings, and exports.")
     door = Door(password)
     granted = gr.State(False)  # held by the server
     notice = gr.HTML("", elem_id="pal-admin-notice")
@@ -50,13 +83,13 @@ def add_page(desk: RatingDesk, password: str) -> None:
             word: "",
             outside: gr.update(visible=False),
             inside: gr.update(visible=True),
-            progress: admin_render.progress(desk.admin_progress(), desk.status()),
+            progress: progress(desk.admin_progress(), desk.status()),
         }
 
     def show(allowed: bool) -> dict[Any, Any]:
         if not allowed:
             return {notice: render.notice(ASK)}
-        return {notice: "", progress: admin_render.progress(desk.admin_progress(), desk.status())}
+        return {notice: "", progress: progress(desk.admin_progress(), desk.status())}
 
     def export_all(allowed: bool) -> Iterator[dict[Any, Any]]:
         if not allowed:

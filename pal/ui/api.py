@@ -8,12 +8,13 @@ from typing import Any
 
 import gradio as gr
 
-from pal.dialogue import MAX_MESSAGE_CHARS, Exchange, check_message
+from pal.chat.conversation import MAX_TURNS, ChatTurn, parse_decoding, parse_seed
+from pal.chat.strategies import Responder, TurnRequest
+from pal.dialogue.persona import Persona
+from pal.dialogue.turns import MAX_MESSAGE_CHARS, Exchange, check_message
 from pal.engines.base import SELECTING_VARIANTS, VARIANTS, Cancel, Decoding
 from pal.errors import PalError
-from pal.persona import Persona
-from pal.respond import CONSISTENCY_LABELS, Responder, TurnRequest
-from pal.ui.chat_state import MAX_TURNS, ChatTurn, parse_decoding, parse_seed
+from pal.models.consistency import LABELS
 
 DEFAULT = Decoding()
 DESCRIPTION = (
@@ -127,9 +128,7 @@ def _result(turn: ChatTurn) -> dict[str, Any]:
                 "reply": reply.text.strip(),
                 "probabilities": list(reply.selection.probabilities) if reply.selection else None,
                 "error": reply.error,
-                "consistency": [
-                    dict(zip(CONSISTENCY_LABELS, row, strict=True)) for row in reply.consistency or ()
-                ]
+                "consistency": [dict(zip(LABELS, row, strict=True)) for row in reply.consistency or ()]
                 or None,
             }
             for reply in turn.replies

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import gradio as gr
 
-from pal.respond import Responder
-from pal.ui import api, layout, navigation, render
-from pal.ui.examples import Example
+from pal.chat.strategies import Responder
+from pal.dialogue.persona import Example
+from pal.ui import api, layout, pages, render
+from pal.ui.pages import QUIET
 from pal.ui.persona_actions import PersonaActions
 from pal.ui.turn_actions import TurnActions
 
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 FOCUS_LAST_ROW = """() => setTimeout(() => {
   const rows = [...document.querySelectorAll('.pal-row textarea, .pal-row input')];
   rows.filter((row) => row.offsetParent).at(-1)?.focus();
@@ -26,7 +26,7 @@ SHOW_LIVE = """() => {
 def add_page(page: gr.Blocks, responder: Responder, examples: Sequence[Example], turns_at_once: int) -> None:
     """Put Explore into ``page``, which is being built."""
     engine = responder.engine
-    navigation.add_banner("", render.INTRODUCTION, f"{engine.name} · {engine.quantisation}")
+    pages.add_banner("", render.INTRODUCTION, f"{engine.name} · {engine.quantisation}")
     with gr.Row(elem_id="pal-app"):
         with gr.Column(elem_id="pal-persona", elem_classes="pal-panel", min_width=0):
             persona = layout.persona_editor(examples, responder.settings)

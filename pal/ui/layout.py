@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import gradio as gr
 
+from pal.chat import wording
+from pal.chat.conversation import DEFAULT_CONTINUED, LIMITS, Chat, ChatTurn
+from pal.chat.selection import SelectionSettings
+from pal.dialogue.persona import MAX_SENTENCES, Example
 from pal.engines.base import VARIANTS, Decoding
-from pal.persona import MAX_SENTENCES
-from pal.selection import SelectionSettings
 from pal.ui import persona_rows, render
-from pal.ui.chat_state import DEFAULT_CONTINUED, LIMITS, Chat, ChatTurn
-from pal.ui.examples import Example
-from pal.ui.text import escape
+from pal.ui.render import escape
 
 SUGGESTIONS = 4
 CONTINUE_ON_CLICK = """
@@ -203,7 +203,7 @@ def _composer(example: Example, judges: bool) -> dict:
         stop = gr.Button("Stop", variant="stop", elem_id="pal-stop", visible=False, min_width=88, scale=0)
     with gr.Row(elem_id="pal-toolbar"):
         continued = gr.Radio(
-            [(render.NAMES[variant], variant) for variant in VARIANTS],
+            [(wording.NAMES[variant], variant) for variant in VARIANTS],
             value=DEFAULT_CONTINUED,
             label="The chat continues with",
             container=False,

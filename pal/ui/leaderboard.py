@@ -6,13 +6,13 @@ import logging
 import math
 import threading
 
-from pal.evaluation.bootstrap import Estimate
+from pal.chat.wording import NAMES
 from pal.ratings.desk import RatingDesk
-from pal.ratings.flag_rates import FlagRate
 from pal.ratings.records import FLAGS
-from pal.ratings.statistics import PairResult, Results, Summary, VariantResult, summary
-from pal.ui.rate_texts import COLUMNS
-from pal.ui.render import NAMES, escape
+from pal.ratings.statistics import FlagRate, PairResult, Results, Summary, VariantResult, summary
+from pal.statistics import Estimate
+from pal.ui.rate_render import COLUMNS
+from pal.ui.render import escape
 
 log = logging.getLogger(__name__)
 

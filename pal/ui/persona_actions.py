@@ -8,10 +8,9 @@ from typing import Any
 
 import gradio as gr
 
+from pal.dialogue.persona import MAX_SENTENCES, Example, another
 from pal.errors import PersonaError
-from pal.persona import MAX_SENTENCES
 from pal.ui import persona_rows
-from pal.ui.examples import Example, another
 from pal.ui.layout import SUGGESTIONS, ChatParts, PersonaParts, probabilities, status_line
 from pal.ui.render import notice
 

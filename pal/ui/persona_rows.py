@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pal.dialogue.persona import MAX_SENTENCE_CHARS, MAX_SENTENCES, Persona
 from pal.errors import PersonaError
-from pal.persona import MAX_SENTENCE_CHARS, MAX_SENTENCES, Persona
 
 
 def status(rows: Sequence[str]) -> tuple[str, bool]:

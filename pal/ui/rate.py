@@ -10,10 +10,9 @@ import gradio as gr
 
 from pal.errors import PalError
 from pal.settings import REPOSITORY
-from pal.ui import navigation, rate_render, rate_texts, render
-from pal.ui.explore import QUIET
-from pal.ui.rate_actions import RateActions
-from pal.ui.rate_payload import Payload
+from pal.ui import pages, rate_render, render
+from pal.ui.pages import QUIET
+from pal.ui.rate_actions import Payload, RateActions
 
 SCRIPT = REPOSITORY / "assets" / "rate.js"
 BROKEN = "Something went wrong here. What you marked is kept in this browser: try again."
@@ -29,7 +28,7 @@ log = logging.getLogger(__name__)
 def add_page(page: gr.Blocks, actions: RateActions | None, closed: str, turns_at_once: int) -> None:
     """Put Rate into ``page``, which is being built. ``actions`` None: it only says
     why, ``closed``, nothing can be rated."""
-    navigation.add_banner("rate", rate_texts.INTRODUCTION)
+    pages.add_banner("rate", rate_render.INTRODUCTION)
     first = rate_render.welcome() if actions else rate_render.closed(closed)
     board = gr.HTML(
         first, elem_id="pal-rate", js_on_load=SCRIPT.read_text(encoding="utf-8") if actions else None

@@ -1,28 +1,87 @@
-"""What the Rate page's events do. A browser is trusted with nothing: it names its
-annotator id and turns that it was shown; everything else comes from the store."""
+"""What the Rate page's events do. A browser is trusted with nothing: what its script
+sends is checked, it names its annotator id and turns that it was shown, and
+everything else comes from the store.
+"""
 
 from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import gradio as gr
 
-from pal.dialogue import check_message
-from pal.errors import PalError
-from pal.persona import Persona
+from pal.chat.conversation import MAX_SEED
+from pal.dialogue.persona import Example, Persona
+from pal.dialogue.turns import check_message
+from pal.errors import InvalidVote, MissingConsent, PalError, UnknownAnnotator, UnknownTurn
+from pal.ratings.annotators import NOTICE_VERSION, normal_code
 from pal.ratings.blind import BlindTurn
-from pal.ratings.desk import NOTICE_VERSION, RatingDesk
-from pal.ratings.errors import MissingConsent, UnknownAnnotator, UnknownTurn
-from pal.ratings.privacy import normal_code
-from pal.ratings.records import Rating
-from pal.ui import rate_own, rate_render, rate_views
-from pal.ui.attempts import Attempts, address
-from pal.ui.chat_state import MAX_SEED
-from pal.ui.examples import Example
+from pal.ratings.desk import RatingDesk
+from pal.ratings.records import MAX_COMMENT_CHARS, Rating, Vote
+from pal.ui import rate_maker, rate_render, rate_views
+from pal.ui.pages import Attempts, address
 from pal.ui.rate_maker import TurnMaker
-from pal.ui.rate_payload import Payload
+
+LONGEST = 20_000  # characters of any one text
+
+
+class Payload:
+    """The data of one event, read by name and type.
+
+    Raises (every method):
+        InvalidVote: the value is there and of another type, or too long.
+    """
+
+    def __init__(self, data: Any):
+        self._data: Mapping[str, Any] = data if isinstance(data, dict) else {}
+
+    def text(self, name: str, limit: int = LONGEST) -> str:
+        """A text; "" when it is missing."""
+        value = self._data.get(name, "")
+        if not isinstance(value, str):
+            raise InvalidVote(f"{name} must be text. Reload the page.")
+        if len(value) > limit:
+            raise InvalidVote(f"{name} has {len(value):,} characters; at most {limit:,} fit.")
+        return value
+
+    def number(self, name: str) -> int:
+        """A whole number of zero or more; 0 when it is missing."""
+        value = self._data.get(name, 0)
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 1_000_000:
+            raise InvalidVote(f"{name} must be a whole number. Reload the page.")
+        return value
+
+    def truth(self, name: str) -> bool:
+        """True or False; False when it is missing."""
+        value = self._data.get(name, False)
+        if not isinstance(value, bool):
+            raise InvalidVote(f"{name} must be true or false. Reload the page.")
+        return value
+
+    def _list(self, value: Any, name: str, kind: type) -> tuple[Any, ...]:
+        fits = isinstance(value, list) and len(value) <= 10
+        if not fits or any(not isinstance(one, kind) or isinstance(one, bool) for one in value):
+            raise InvalidVote(f"{name} must be a short list. Reload the page.")
+        return tuple(value)
+
+    def vote(self) -> Vote:
+        """The vote in it. What its columns and flags may be is the store's to check."""
+        ranks = self._list(self._data.get("ranks", []), "ranks", int)
+        columns = self._list(self._data.get("flags", []), "flags", list)
+        flags = tuple(self._list(column, "flags", str) for column in columns)
+        return Vote(
+            turn_id=self.text("turn", 100),
+            submission=self.text("submission", 100),
+            ranks=ranks,
+            flags=flags if any(flags) else (),
+            all_bad=self.truth("bad"),
+            skip=self.truth("skip"),
+            comment=self.text("comment", MAX_COMMENT_CHARS).strip(),
+            correction=self.truth("correction"),
+        )
+
 
 ANSWERS_A_PAGE = 20
 AHEAD = 2  # items made ahead for one annotator
@@ -96,10 +155,10 @@ class RateActions:
         session = f"rate-{annotator}"
         if before:
             turn, names = self._desk.show(annotator, before), self._desk.reveal(annotator, before)
-            asked = rate_own.next_request(turn, names, data.number("column"), message, session)
+            asked = rate_maker.next_request(turn, names, data.number("column"), message, session)
         else:
             persona = Persona.parse(data.text("persona").splitlines())
-            asked = rate_own.first_request(persona, message, session)
+            asked = rate_maker.first_request(persona, message, session)
         yield rate_render.writing(self._head(code, annotator), "own", message)
         made = self._maker.now(request.session_hash or "", asked, None, annotator)
         if made.failed:

@@ -1,18 +1,62 @@
-"""Makes the turns to be rated: queue items ahead of time, own chats on request."""
+"""Turns to rate: made ahead of time, on the models that the page serves."""
 
 from __future__ import annotations
 
+import logging
+import secrets
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from pal.engines.base import Cancel
+from pal.chat.conversation import MAX_SEED, MAX_TURNS
+from pal.chat.session import RunningTurns
+from pal.chat.strategies import Responder, TurnRequest
+from pal.dialogue.persona import Persona
+from pal.dialogue.turns import Exchange
+from pal.engines.base import VARIANTS, Cancel, Decoding
 from pal.errors import Cancelled, PalError
+from pal.ratings.blind import BlindTurn, Revealed
+from pal.ratings.desk import RatingDesk, open_desk
+from pal.ratings.generate import campaign_name, generate_turn, provenance
 from pal.ratings.items import Item
 from pal.ratings.records import Turn
-from pal.respond import TurnRequest
-from pal.ui.turns import RunningTurns
+from pal.settings import Settings
+
+
+def first_request(persona: Persona, message: str, session: str) -> TurnRequest:
+    """The first turn of a chat. ``session`` names its cache in the engine."""
+    return _request(persona, message, {variant: () for variant in VARIANTS}, session)
+
+
+def next_request(turn: BlindTurn, names: Revealed, column: int, message: str, session: str) -> TurnRequest:
+    """The turn after ``turn``, which the reply of ``column`` continues. Texts are
+    shared; every variant keeps its own earlier selections.
+
+    Raises:
+        PalError: there is no such column, or the chat is as long as a chat may be.
+    """
+    if column >= len(names.columns):
+        raise PalError("There is no such reply. Reload the page.")
+    if len(turn.history) + 1 >= MAX_TURNS:
+        raise PalError(f"This chat has {MAX_TURNS} turns, the most that fit. Start a new one.")
+    said = names.columns[column].text.strip()
+    histories = {}
+    for reply in names.columns:
+        earlier = (*reply.earlier, *[None] * len(turn.history))
+        past = [
+            Exchange(exchange.user, exchange.reply, selected)
+            for exchange, selected in zip(turn.history, earlier, strict=False)
+        ]
+        histories[reply.variant] = (*past, Exchange(turn.user, said, reply.selected))
+    return _request(Persona(turn.persona), message, histories, session)
+
+
+def _request(
+    persona: Persona, message: str, histories: dict[str, tuple[Exchange, ...]], session: str
+) -> TurnRequest:
+    return TurnRequest(persona, message, histories, Decoding(), secrets.randbelow(MAX_SEED), session)
+
 
 MOST_AHEAD = 16  # turns that wait to be shown or made, over all visitors
 
@@ -119,3 +163,43 @@ def _result(job: _Ahead) -> Turn | None:
 def _check(cancel: Cancel) -> None:
     if cancel.is_set:
         raise Cancelled("Stopped, because the page was left.")
+
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RatingHost:
+    """``desk`` None: nothing can be rated, and ``closed`` says why."""
+
+    desk: RatingDesk | None = None
+    make: MakeTurn | None = None
+    closed: str = "This copy of PAL keeps no ratings."
+
+    def close(self) -> None:
+        """Finish the backup and close the store."""
+        if self.desk is not None:
+            self.desk.close()
+
+
+def open_host(settings: Settings, responder: Responder) -> RatingHost:
+    """Opens the store; a store that cannot be opened closes the page, not the app."""
+    try:
+        made_by = provenance(responder.engine, {name: settings.adapters / name for name in VARIANTS})
+        desk = open_desk(settings, campaign_name(made_by, Decoding(), responder.settings))
+    except (PalError, OSError) as error:
+        log.error("no rating: %s", error)
+        return RatingHost(closed=str(error))
+
+    def make(request: TurnRequest, item: str | None, owner: str | None, cancel: Cancel) -> Turn:
+        return generate_turn(
+            responder,
+            request,
+            made_by,
+            desk.campaign,
+            item=item,
+            owner=owner,
+            cancel=cancel,
+        )
+
+    return RatingHost(desk, make)

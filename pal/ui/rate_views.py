@@ -5,13 +5,23 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 
+from pal.chat.wording import NAMES
+from pal.dialogue.persona import Example
 from pal.engines.base import VARIANTS
 from pal.ratings.blind import BlindTurn, Revealed
 from pal.ratings.records import Rating, ReplyRecord
-from pal.ui.examples import Example
-from pal.ui.rate_render import Head, action, persona_panel, section_of, talk, view
-from pal.ui.rate_texts import COLUMNS, FLAG_LABELS, PLACES
-from pal.ui.render import NAMES, escape, percent
+from pal.ui.rate_render import (
+    COLUMNS,
+    FLAG_LABELS,
+    PLACES,
+    Head,
+    action,
+    persona_panel,
+    section_of,
+    talk,
+    view,
+)
+from pal.ui.render import escape, percent
 
 CONSISTENCY = ("contradicts", "", "agrees with")  # in the order of the labels; neutral is not shown
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 
-from pal.engines.base import SELECTING_VARIANTS, VARIANTS, Decoding
-from pal.selection import Selection, SelectionSettings
-from pal.ui.badges import reply_badges, sentence_badge
-from pal.ui.chat_state import ChatTurn, Reply
-from pal.ui.text import escape, percent
+from pal.chat.conversation import ChatTurn, Reply
+from pal.chat.selection import SelectionSettings
+from pal.chat.wording import MARKS, NAMES, WORDS, Badge, badges, describe_decoding, percent, setting_names
+from pal.engines.base import SELECTING_VARIANTS, VARIANTS
 
-NAMES = {"baseline": "Baseline", "stage1": "Stage 1", "aligned": "Aligned"}
+_TEMPLATE_CHARACTERS = str.maketrans({"{": "&#123;", "}": "&#125;", "$": "&#36;", "`": "&#96;"})
+
+
+def escape(text: str) -> str:
+    """Text as literal HTML, also inert inside a client-side template."""
+    return html.escape(text).translate(_TEMPLATE_CHARACTERS)
+
+
 CAPTIONS = {
     "baseline": "Ordinary fine-tuning: sees the whole persona, selects nothing.",
     "stage1": "Also learned to select the sentence that matters, then reply with it.",
@@ -24,25 +31,6 @@ INTRODUCTION = (
     "One small language model at three stages of training. Edit who it is, say something, "
     "and compare the three replies and the persona sentence each was built on."
 )
-
-
-def describe_selection(selection: Selection, sentences: Sequence[str]) -> str:
-    """“I am a nurse. · 83 %”, as plain text."""
-    chosen = "none" if selection.selected is None else sentences[selection.selected]
-    return f"{chosen} · {percent(selection.confidence)}"
-
-
-def describe_decoding(seed: int, decoding: Decoding) -> str:
-    """Seed and decoding settings of a turn, as plain text."""
-    sampling = (
-        f"temperature {decoding.temperature:g} · top-p {decoding.top_p:g}"
-        if decoding.temperature
-        else "greedy"
-    )
-    return (
-        f"seed {seed} · {sampling} · repeat penalty {decoding.repeat_penalty:g} · "
-        f"at most {decoding.max_tokens} tokens"
-    )
 
 
 def notice(text: str, kind: str = "problem") -> str:
@@ -140,14 +128,6 @@ def column_heads() -> str:
     return f'<div class="pal-columns pal-heads">{heads}</div>'
 
 
-def setting_names(settings: Mapping[str, SelectionSettings]) -> str:
-    """The selection setting by name; each model's own when they differ."""
-    labels = {variant: settings.get(variant, SelectionSettings()).label for variant in SELECTING_VARIANTS}
-    if len(set(labels.values())) == 1:
-        return next(iter(labels.values()))
-    return "; ".join(f"{NAMES[variant]}: {label}" for variant, label in labels.items())
-
-
 def legend(last: ChatTurn | None) -> str:
     """What the bars below the sentences mean."""
     if last is None:
@@ -200,3 +180,46 @@ def announcement(turn: ChatTurn | None) -> str:
     reply = turn.continuing
     said = "No model replied." if reply is None else f"{NAMES[reply.variant]} replied: {reply.text.strip()}"
     return f'<span class="pal-visually-hidden">{escape(said)}</span>'
+
+
+def reply_badges(reply: Reply, sentences: Sequence[str]) -> str:
+    """A reply's badges: those that say something in words, a dot for each neutral one."""
+    if reply.unjudged is not None:
+        return f'<p class="pal-badges pal-unjudged">No badges: {escape(reply.unjudged)}</p>'
+    found = badges(reply, sentences)
+    if not found:
+        return ""
+    items = [_chip(badge) for badge in found if badge.label != "neutral"]
+    neutral = [badge for badge in found if badge.label == "neutral"]
+    items += [
+        f'<li class="pal-dot" title="{escape(badge.text)}">'
+        f'<span class="pal-visually-hidden">neutral: {escape(badge.sentence)}</span></li>'
+        for badge in neutral
+    ]
+    if neutral:
+        items.append('<li class="pal-dots-end" aria-hidden="true">neutral</li>')
+    return f'<ul class="pal-badges" aria-label="What this reply says about the persona">{"".join(items)}</ul>'
+
+
+def _chip(badge: Badge) -> str:
+    return (
+        f'<li class="pal-badge is-{badge.label}"><b>{_mark(badge)}{WORDS[badge.label]}</b> '
+        f"{escape(badge.sentence)} <em>{percent(badge.probability)}</em></li>"
+    )
+
+
+def sentence_badge(reply: Reply, sentences: Sequence[str], index: int, name: str) -> str:
+    """One sentence's badge for the persona panel; ``name`` is who replied."""
+    found = badges(reply, sentences)
+    if not found:
+        return ""
+    badge = found[index]
+    said = f"{WORDS[badge.label]} this" if badge.label != "neutral" else "neutral"
+    return (
+        f'<p class="pal-badges pal-panel-badge"><span class="pal-badge is-{badge.label}">'
+        f"{_mark(badge)}{name}: {said} <em>{percent(badge.probability)}</em></span></p>"
+    )
+
+
+def _mark(badge: Badge) -> str:
+    return f'<span aria-hidden="true">{MARKS[badge.label]} </span>'

@@ -6,15 +6,14 @@ from collections.abc import Sequence
 
 import gradio as gr
 
-from pal.respond import Responder
+from pal.chat.strategies import Responder
+from pal.dialogue.persona import Example, load_examples
 from pal.settings import Settings
-from pal.ui import admin, explore, rate, results, theme
-from pal.ui.attempts import Attempts
-from pal.ui.examples import Example, load_examples
+from pal.ui import admin, explore, pages, rate, results
 from pal.ui.leaderboard import Leaderboard
+from pal.ui.pages import Attempts
 from pal.ui.rate_actions import RateActions
-from pal.ui.rate_host import RatingHost
-from pal.ui.rate_maker import TurnMaker
+from pal.ui.rate_maker import RatingHost, TurnMaker
 
 SPARE_THREADS = 16  # for clicks that are no turns
 
@@ -49,8 +48,8 @@ def launch(
     site.launch(
         server_name=settings.host,
         server_port=settings.port or None,
-        theme=theme.theme(),
-        css_paths=list(theme.STYLES),
+        theme=pages.theme(),
+        css_paths=list(pages.STYLES),
         footer_links=["api"],
         show_error=False,
         run_history=False,

@@ -9,15 +9,15 @@ from typing import Any
 
 import gradio as gr
 
-from pal.dialogue import check_message
+from pal.chat.conversation import MAX_SEED, Chat, ChatTurn, parse_decoding, parse_seed
+from pal.chat.session import RunningTurns, retry_base, run_turn
+from pal.chat.strategies import Responder
+from pal.dialogue.persona import Persona
+from pal.dialogue.turns import check_message
 from pal.engines.base import VARIANTS
 from pal.errors import PalError
-from pal.persona import Persona
-from pal.respond import Responder
 from pal.ui import layout, render
-from pal.ui.chat_state import MAX_SEED, Chat, ChatTurn, parse_decoding, parse_seed
 from pal.ui.layout import ChatParts, PersonaParts
-from pal.ui.turns import RunningTurns, retry_base, run_turn
 
 Values = dict[Any, Any]
 

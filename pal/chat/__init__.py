@@ -1,0 +1,1 @@
+"""Turns of a chat: selection, strategies, the conversation, its words."""

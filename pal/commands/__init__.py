@@ -1,0 +1,1 @@
+"""The command line, ``python -m pal``: the only place that calls across rooms."""

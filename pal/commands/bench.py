@@ -1,0 +1,37 @@
+"""``python -m pal bench``: measure time and memory of the three-way turn."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from pal.evaluation.bench import MODES, in_own_process, summarise
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``bench``."""
+    parser.add_argument("--out", type=Path, help="write the figures there as JSON")
+    parser.add_argument("--repeats", type=int, default=5, help="conversations for llama.cpp (default: 5)")
+    parser.add_argument(
+        "--reference-repeats", type=int, default=1, help="conversations for transformers (default: 1)"
+    )
+    parser.add_argument("--long-turns", type=int, default=20, help="turns of the long chat (default: 20)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, print and save."""
+    repeats = {"pal": args.repeats, "no_reuse": args.repeats, "transformers": args.reference_repeats}
+    measured = {}
+    for mode in MODES:
+        print(f"measuring {mode} …", file=sys.stderr)
+        measured[mode] = in_own_process(mode, repeats[mode], args.long_turns if mode == "pal" else 0)
+    report = summarise(measured)
+    print(
+        "\n".join(f"{key:28} {value}" for key, value in report.items() if not isinstance(value, (dict, list)))
+    )
+    if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    return 0

@@ -1,0 +1,67 @@
+"""Whole conversations, each model with its own replies, side by side.
+
+    python -m pal evaluate-conversations --out assets/results/conversations.json
+
+Sixty personas of our own with six messages each (``assets/conversations.jsonl``).
+Unlike ``pal evaluate`` the history is the model's own, and replies are sampled
+as the page does. Counts what a visitor would notice, and keeps every reply to
+be read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from pal.chat.strategies import ConsistencyScorer
+from pal.commands.evaluate import add_model_arguments
+from pal.engines.base import VARIANTS, Decoding
+from pal.evaluation.contenders import chosen_selection, describe_models, opened, parse_variants
+from pal.evaluation.conversations import CONVERSATIONS, as_json, hold, read_conversations
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``python -m pal evaluate-conversations``."""
+    parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--data", type=Path, default=CONVERSATIONS, help="default: our sixty")
+    parser.add_argument("--limit", type=int, default=0, help="the first conversations only; 0 takes all")
+    parser.add_argument("--variants", default=",".join(VARIANTS), help="default: all three")
+    parser.add_argument("--seed", type=int, default=1, help="of the sampling (default: 1)")
+    add_model_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Hold the conversations and count; 0 when done.
+
+    Raises:
+        DataError: conversations, variants or selection settings cannot be used.
+        CheckpointError: a model is missing.
+        EngineError: a variant failed.
+    """
+    from tqdm import tqdm
+
+    from pal.models.consistency import ConsistencyModel
+
+    variants, tuned = parse_variants(args.variants), chosen_selection(args.selection)
+    conversations = read_conversations(args.data)[: args.limit or None]
+    settings = describe_models(args.data, variants, args.adapters, tuned) | {
+        "decoding": asdict(Decoding()),
+        "seed": args.seed,
+    }
+    judge: ConsistencyScorer = ConsistencyModel.load()
+    with opened(variants, args.adapters) as responder:
+        settings["engine"] = {"name": responder.engine.name, "quantisation": responder.engine.quantisation}
+        asked = replace(responder, settings=tuned.used, consistency=judge)
+        held = [
+            (one, list(hold(one, asked, variants, args.seed)))
+            for one in tqdm(conversations, unit="conversation")
+        ]
+    results = as_json(settings, held)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    for variant, numbers in results["signs"].items():
+        print(f"{variant:<9}" + "  ".join(f"{name} {one['value']:.3f}" for name, one in numbers.items()))
+    print(f"Written: {args.out}")
+    return 0

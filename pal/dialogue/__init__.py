@@ -1,0 +1,1 @@
+"""Dialogues as text and tokens: personas, turns, readers, the one prompt, metrics of text."""

@@ -1,0 +1,233 @@
+"""The one sequence of training, evaluation and serving.
+
+::
+
+    <|im_start|>system
+    I am a nurse. [1]
+    I have two cats. [2]<|im_end|>
+    <|im_start|>user
+    What do you do?<|im_end|>
+    <|im_start|>persona
+    1: I am a nurse.<|im_end|>
+    <|im_start|>assistant
+    I work nights at a hospital.<|im_end|>
+
+The number stands after its sentence, because small models copy what follows a
+match more easily than what precedes it. In the persona turn one digit token
+decides; the program appends the sentence it stands for. "None" is ``0`` alone.
+The baseline's sequence is the same without persona turns.
+
+Every piece is tokenised on its own, so the prompt of turn t is a token prefix
+of the prompt of turn t+1, and text is encoded as plain text, so a typed
+``<|im_end|>`` stays text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pal.dialogue.persona import MAX_SENTENCES
+from pal.dialogue.turns import Exchange
+
+START, END = "<|im_start|>", "<|im_end|>"
+CONTEXT_TOKENS = 1024
+BLOCK_EXCHANGES = 4  # long chats forget this many exchanges at a time
+
+
+class Tokenizer(Protocol):
+    """What the renderer needs of a tokenizer."""
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of plain text; control tokens in it stay plain text."""
+
+    def token_to_id(self, token: str) -> int | None:
+        """Id of one control token, or None when the vocabulary lacks it."""
+
+
+@dataclass(frozen=True)
+class SelectionTarget:
+    """Where one selection is read, and what it should be.
+
+    ``position`` is the index of the last prompt token: the distribution over
+    ``options`` options (none first) is read from the logits there. ``labels``
+    are the option numbers that count as right (0 = none); None: not labelled.
+    """
+
+    position: int
+    options: int
+    labels: tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class ReplySpan:
+    """A reply's tokens, its end token included: ``ids[start:end]``."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class TrainingSequence:
+    """A whole dialogue as one sequence, with a loss on every reply and selection."""
+
+    ids: list[int]
+    replies: list[ReplySpan]
+    selections: list[SelectionTarget]
+
+
+class Renderer:
+    """Turns persona, history and selections into token ids."""
+
+    def __init__(self, tokenizer: Tokenizer):
+        self._encode = tokenizer.encode
+        ids = {token: tokenizer.token_to_id(token) for token in (START, END)}
+        self._control = {token: ids[token] for token in ids if ids[token] is not None}
+        self.end_id = self._control.get(END)
+        digits = [self._encode(str(number)) for number in range(MAX_SENTENCES + 1)]
+        if any(len(digit) != 1 for digit in digits):
+            raise ValueError("the tokenizer must have one token for each digit 0–9")
+        self._options = [digit[0] for digit in digits]
+        self._newline = self._encode("\n")
+
+    def option_ids(self, sentences: int) -> list[int]:
+        """Token id of each option: none first, then each of ``sentences`` sentences."""
+        return self._options[: sentences + 1]
+
+    def _token(self, control: str) -> list[int]:
+        return [self._control[control]] if control in self._control else self._encode(control)
+
+    def _header(self, role: str) -> list[int]:
+        return self._token(START) + self._encode(role) + self._newline
+
+    def _close(self) -> list[int]:
+        return self._token(END) + self._newline
+
+    def system(self, sentences: Sequence[str]) -> list[int]:
+        """The system turn: each sentence, then its number."""
+        if len(sentences) > MAX_SENTENCES:
+            raise ValueError(f"{len(sentences)} persona sentences; at most {MAX_SENTENCES} have a number")
+        body: list[int] = []
+        for number, sentence in enumerate(sentences):
+            line = self._encode(("\n" if number else "") + sentence + " [")
+            body += line + [self._options[number + 1]] + self._encode("]")
+        return self._header("system") + body + self._close()
+
+    def user(self, text: str) -> list[int]:
+        """A whole user turn."""
+        return self._header("user") + self._encode(text) + self._close()
+
+    def selection_header(self) -> list[int]:
+        """What opens a persona turn; the next token decides."""
+        return self._header("persona")
+
+    def choice(self, sentences: Sequence[str], selected: int | None) -> list[int]:
+        """The rest of a persona turn: the deciding digit and the sentence."""
+        if selected is None:
+            return [self._options[0]] + self._close()
+        return [self._options[selected + 1]] + self._encode(": " + sentences[selected]) + self._close()
+
+    def reply_header(self) -> list[int]:
+        """What opens an assistant turn; the reply follows."""
+        return self._header("assistant")
+
+    def reply(self, text: str) -> list[int]:
+        """The rest of an assistant turn: the reply and its end."""
+        return self._encode(text) + self._close()
+
+    def _exchange(self, sentences: Sequence[str], exchange: Exchange, selects: bool) -> list[int]:
+        ids = self.user(exchange.user) if exchange.user is not None else []
+        if selects:
+            ids += self.selection_header() + self.choice(sentences, exchange.selected)
+        return ids + self.reply_header() + self.reply(exchange.reply)
+
+    def _context(
+        self,
+        sentences: Sequence[str],
+        history: Sequence[Exchange],
+        user: str | None,
+        selects: bool,
+        budget: int,
+    ) -> list[int]:
+        """System turn, as many exchanges as fit, and the pending user turn.
+
+        The oldest exchanges go in blocks of ``BLOCK_EXCHANGES``, so the start
+        of the prompt moves rarely and the cache stays useful in between.
+        """
+        head = self.system(sentences)
+        tail = self.user(user) if user is not None else []
+        parts = [self._exchange(sentences, exchange, selects) for exchange in history]
+        room = budget - len(head) - len(tail)
+        first, size = 0, sum(map(len, parts))
+        while size > room and first < len(parts):
+            size -= sum(map(len, parts[first : first + BLOCK_EXCHANGES]))
+            first += BLOCK_EXCHANGES
+        return head + [token for part in parts[first:] for token in part] + tail
+
+    def selection_prompt(
+        self,
+        sentences: Sequence[str],
+        history: Sequence[Exchange],
+        user: str | None,
+        budget: int = CONTEXT_TOKENS,
+    ) -> list[int]:
+        """Prompt whose next-token distribution over the options is the selection."""
+        return self._context(sentences, history, user, True, budget) + self.selection_header()
+
+    def reply_prompt(
+        self,
+        sentences: Sequence[str],
+        history: Sequence[Exchange],
+        user: str | None,
+        selected: int | None = None,
+        *,
+        selects: bool = True,
+        budget: int = CONTEXT_TOKENS,
+    ) -> list[int]:
+        """Prompt whose continuation is the reply.
+
+        ``selects=False`` gives the baseline's prompt, without persona turns;
+        otherwise it extends ``selection_prompt`` of the same arguments.
+        """
+        if not selects:
+            return self._context(sentences, history, user, False, budget) + self.reply_header()
+        prompt = self.selection_prompt(sentences, history, user, budget)
+        return prompt + self.choice(sentences, selected) + self.reply_header()
+
+    def training_sequence(
+        self,
+        sentences: Sequence[str],
+        exchanges: Sequence[Exchange],
+        labels: Sequence[tuple[int, ...] | None] | None = None,
+        *,
+        untrained: Collection[int] = (),
+        selects: bool = True,
+        budget: int = CONTEXT_TOKENS,
+    ) -> TrainingSequence:
+        """A dialogue with its reply spans and selection targets.
+
+        ``labels[i]`` are the 0-based sentences that reply i entails (() none,
+        None not labelled). Replies ``untrained`` get no span. Exchanges past ``budget`` tokens are left out
+        whole, from the end: never a cut inside a turn.
+        """
+        ids = self.system(sentences)
+        replies: list[ReplySpan] = []
+        selections: list[SelectionTarget] = []
+        for number, exchange in enumerate(exchanges):
+            whole = self._exchange(sentences, exchange, selects)
+            if len(ids) + len(whole) > budget:
+                break
+            ids += self.user(exchange.user) if exchange.user is not None else []
+            if selects:
+                ids += self.selection_header()
+                label = labels[number] if labels is not None else None
+                options = None if label is None else tuple(index + 1 for index in label) or (0,)
+                selections.append(SelectionTarget(len(ids) - 1, len(sentences) + 1, options))
+                ids += self.choice(sentences, exchange.selected)
+            ids += self.reply_header()
+            start = len(ids)
+            ids += self.reply(exchange.reply)
+            if number not in untrained:
+                replies.append(ReplySpan(start, len(ids) - len(self._newline)))
+        return TrainingSequence(ids, replies, selections)

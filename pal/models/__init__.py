@@ -1,0 +1,1 @@
+"""Files that compute: bases, adapters, the sentence encoder, the consistency model."""

@@ -1,0 +1,179 @@
+"""The three models in a terminal, with what each selected."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.live import Live
+
+from pal.chat.conversation import (
+    DEFAULT_CONTINUED,
+    MAX_SEED,
+    Chat,
+    ChatTurn,
+    parse_seed,
+)
+from pal.chat.session import retry_base, run_turn
+from pal.chat.strategies import Responder
+from pal.chat.wording import NAMES, setting_names
+from pal.dialogue.persona import Example, Persona
+from pal.dialogue.turns import check_message
+from pal.engines.base import VARIANTS, Cancel, Decoding
+from pal.errors import PalError
+from pal.terminal.view import persona_table, plain, turn_view
+
+HELP = """\
+Anything without a slash is said to all three models.
+/persona            show the persona and the examples
+/persona NAME       take an example persona
+/persona edit       type new sentences, one a line; an empty line ends
+/continue NAME      let baseline, stage1 or aligned continue the chat
+/retry              the last message again, with a new seed
+/undo               take back the last turn
+/clear              start over; /undo brings the chat back
+/seed N             seed of the next replies
+/help  /quit        Ctrl-C stops a reply; once more quits"""
+
+
+def example_named(examples: Sequence[Example], name: str | None) -> Example:
+    found = [one for one in examples if name is None or one.name.casefold() == name.casefold()]
+    if not found:
+        names = ", ".join(one.name for one in examples)
+        raise PalError(f"There is no example persona “{name}”. There are: {names}.")
+    return found[0]
+
+
+@contextmanager
+def _interrupts(cancel: Cancel) -> Iterator[None]:
+    """Ctrl-C sets ``cancel``; once more raises KeyboardInterrupt."""
+
+    def on_interrupt(signum: int, frame: object) -> None:
+        if cancel.is_set:
+            raise KeyboardInterrupt
+        cancel.set()
+
+    before = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class TerminalChat:
+    """One chat in a terminal."""
+
+    def __init__(
+        self,
+        responder: Responder,
+        console: Console,
+        examples: Sequence[Example],
+        persona: Persona,
+        decoding: Decoding,
+        seed: int,
+    ):
+        self._responder = responder
+        self._console = console
+        self._examples = tuple(examples)
+        self.persona = persona
+        self.chat = Chat().named()
+        self.seed = seed
+        self._decoding = decoding
+        self._continued = DEFAULT_CONTINUED
+        self._commands: dict[str, Callable[[str], None]] = {
+            "help": lambda _: self._say(HELP),
+            "persona": self._persona,
+            "continue": self._continue,
+            "retry": lambda _: self._retry(),
+            "undo": lambda _: self._undo(),
+            "clear": lambda _: self._clear(),
+            "seed": self._set_seed,
+        }
+
+    def loop(self, read: Callable[[str], str]) -> None:
+        """Read and answer until /quit, the end of input or Ctrl-C."""
+        self._read = read
+        engine = self._responder.engine
+        self._say(f"PAL · {engine.name} · {engine.quantisation} · {setting_names(self._responder.settings)}")
+        self._console.print(persona_table(self.persona))
+        self._say("Say something, or /help.")
+        while True:
+            try:
+                line = read("> ").strip()
+                if line in ("/quit", "/exit"):
+                    return
+                if line:
+                    self.answer(line)
+            except PalError as error:
+                self._say(str(error), "red")
+            except (EOFError, KeyboardInterrupt):
+                self._say("")
+                return
+
+    def answer(self, line: str) -> None:
+        """Run one command or one turn.
+
+        Raises:
+            PalError: unknown command, or a limit is broken.
+        """
+        if not line.startswith("/"):
+            self._turn(self.chat, check_message(line), self.seed)
+            return
+        name, _, rest = line[1:].partition(" ")
+        if name not in self._commands:
+            raise PalError(f"There is no command /{name}; /help lists them.")
+        self._commands[name](rest.strip())
+
+    def _turn(self, chat: Chat, message: str, seed: int) -> None:
+        turn = ChatTurn(message, self.persona, self._decoding, seed, self._continued)
+        cancel = Cancel()
+        with _interrupts(cancel), Live(console=self._console, auto_refresh=False, transient=True) as live:
+            for grown in run_turn(self._responder, chat, turn, cancel):
+                live.update(turn_view(grown.turns[-1], self._console.width), refresh=True)
+        self.chat = grown
+        self._console.print(turn_view(grown.turns[-1], self._console.width))
+
+    def _retry(self) -> None:
+        before, last = retry_base(self.chat)
+        self.seed = secrets.randbelow(MAX_SEED)
+        self._turn(before, last.user, self.seed)
+
+    def _undo(self) -> None:
+        if not self.chat.turns and not self.chat.cleared:
+            raise PalError("There is nothing to undo.")
+        self.chat, message = self.chat.undo()
+        self._say(f"Took back: {message}" if message else "The chat is back.")
+
+    def _clear(self) -> None:
+        self.chat = self.chat.clear()
+        self._say("Chat cleared. /undo brings it back.")
+
+    def _set_seed(self, text: str) -> None:
+        if not text.isdecimal():
+            raise PalError(f"The seed is “{text}”; it must be a whole number from 0 to {MAX_SEED:,}.")
+        self.seed = parse_seed(int(text))
+        self._say(f"Seed {self.seed}.")
+
+    def _continue(self, text: str) -> None:
+        variant = text.lower().replace(" ", "")
+        self.chat = self.chat.continue_with(variant)
+        if variant in VARIANTS:
+            self._continued = variant
+        self._say(f"The chat continues with {NAMES[variant]}.")
+
+    def _persona(self, text: str) -> None:
+        if text == "edit":
+            self._say("One sentence a line; an empty line ends.")
+            lines = list(iter(lambda: self._read("  "), ""))
+            self.persona = Persona.parse(lines)
+        elif text:
+            self.persona = example_named(self._examples, text).persona
+        self._console.print(persona_table(self.persona))
+        if not text:
+            self._say("Examples: " + ", ".join(example.name for example in self._examples))
+
+    def _say(self, text: str, style: str = "") -> None:
+        self._console.print(plain(text), style=style, markup=False, highlight=False)
