@@ -2,21 +2,21 @@
 
 import pytest
 
-from pal import checkpoints
-from pal.prompt import Renderer
-from pal.tokenizer import BaseTokenizer
+from pal.dialogue.prompt import Renderer
+from pal.dialogue.tokenizer import BaseTokenizer
+from pal.models import bases
 
 
 @pytest.fixture(scope="session")
 def base_gguf():
     """The base model's GGUF file."""
-    return checkpoints.fetch_base()
+    return bases.fetch_base()
 
 
 @pytest.fixture(scope="session")
 def tokenizer(base_gguf):
     """The base model's tokenizer."""
-    return BaseTokenizer(checkpoints.base_tokenizer_path())
+    return BaseTokenizer(bases.base_tokenizer_path())
 
 
 @pytest.fixture(scope="session")

@@ -7,19 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from pal.engines.base import (
-    VARIANTS,
-    Cancel,
-    Delta,
-    Done,
-    Failed,
-    Options,
-    ReplyRequest,
-    SelectRequest,
-)
-from pal.prompt import Renderer
-from pal.respond import CONSISTENCY_LABELS, ConsistencyScorer, Responder
-from pal.selection import SelectionSettings
+from pal.chat.selection import SelectionSettings
+from pal.chat.strategies import ConsistencyScorer, Responder
+from pal.dialogue.prompt import Renderer
+from pal.engines.base import VARIANTS, Cancel, Delta, Done, Failed, Options, ReplyRequest, SelectRequest
+from pal.models.consistency import LABELS
 
 
 class CharTokenizer:
@@ -133,7 +125,7 @@ class FakeConsistency:
         self.asked += pairs
         if self.error is not None:
             raise self.error
-        likely = np.eye(3)[[CONSISTENCY_LABELS.index(self.says(*pair)) for pair in pairs]]
+        likely = np.eye(3)[[LABELS.index(self.says(*pair)) for pair in pairs]]
         return (likely * 0.85 + 0.05).astype(np.float32)
 
 

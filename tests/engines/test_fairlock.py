@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from pal.engines.fairlock import FairLock
+from pal.engines.base import FairLock
 
 
 def test_first_come_first_served():

@@ -9,14 +9,14 @@ import pytest
 import torch
 from peft import PeftModel
 
-from pal import checkpoints, lora_gguf
-from pal.dialogue import Exchange
+from pal.dialogue.prompt import CONTEXT_TOKENS
+from pal.dialogue.turns import Exchange
 from pal.engines.base import Cancel, Decoding, Delta, Done, Failed, Options, ReplyRequest, SelectRequest
 from pal.engines.llamacpp import LlamaCppEngine
 from pal.errors import CheckpointError, EngineError
-from pal.lora_gguf import peft_to_gguf
-from pal.prompt import CONTEXT_TOKENS
-from tests.adapters import write_random_adapter
+from pal.models import bases
+from pal.models.adapters import peft_to_gguf
+from tests.support.adapters import write_random_adapter
 
 PERSONA = ["I am a nurse.", "I have two cats.", "I love hiking."]
 GREEDY = Decoding(temperature=0.0, repeat_penalty=1.0, max_tokens=6)
@@ -25,7 +25,7 @@ VARIANTS = ("baseline", "stage1", "aligned")
 
 @pytest.fixture(scope="module")
 def base(base_gguf):
-    return checkpoints.load_base_model()
+    return bases.load_base_model()
 
 
 @pytest.fixture(scope="module")
@@ -360,7 +360,7 @@ def test_an_adapter_of_none_is_the_plain_base(small, base, renderer):
 
 
 def test_adapters_are_given_by_folder_or_one_by_one(adapters, renderer, small, tmp_path, monkeypatch):
-    monkeypatch.setattr(lora_gguf, "cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.setattr("pal.models.adapters.cache_dir", lambda: tmp_path / "cache")
     (tmp_path / "root").mkdir()
     (tmp_path / "root" / "stage1").symlink_to(adapters["stage1"])
     prompt, options = renderer.selection_prompt(PERSONA, [], "Hello!"), renderer.option_ids(3)

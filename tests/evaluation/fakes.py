@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pal.dialogue.prompt import Renderer
 from pal.engines.base import VARIANTS, Delta, Done, Failed, Options, ReplyRequest, SelectRequest
-from pal.prompt import Renderer
 
 
 class CharacterTokenizer:

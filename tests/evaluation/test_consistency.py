@@ -1,161 +1,110 @@
-"""The consistency model: PEFT's probabilities, without torch."""
-
-import shutil
-import subprocess
-import sys
-import threading
-from pathlib import Path
+"""Figures of the consistency model, against scikit-learn."""
 
 import numpy as np
 import pytest
+from sklearn import metrics
+from sklearn.calibration import calibration_curve
 
-from pal import checkpoints
-from pal.errors import CheckpointError
-from pal.evaluation.consistency import ConsistencyModel
-from tests.consistency_adapter import CALIBRATION, write_random_checkpoint
-
-PAIRS = [
-    ("I am a nurse.", "I work at a hospital."),
-    ("I have two cats.", "no pets for me, i am allergic ."),
-    ("I love hiking in the mountains with my two brothers.", "Hi!"),
-    ("I am a nurse.", "?"),
-    ("I sing.", "日本語 😀 émigré"),
-    ("I keep bees.", "and then " * 200),
-    ("I have been to " + "Peru and Chile, " * 10, "I travel a lot, and " * 40),
-]
-
-
-@pytest.fixture(scope="module")
-def encoder():
-    return checkpoints.fetch_encoder()
+from pal.evaluation.consistency import (
+    as_text,
+    calibration_bins,
+    calibration_error,
+    classification,
+    cosine_threshold,
+    cosine_verdicts,
+    full_report,
+    worst_mistakes,
+)
+from pal.models.consistency import LABELS
 
 
-@pytest.fixture(scope="module")
-def trained(encoder, tmp_path_factory):
-    """A random checkpoint and PEFT's model of it."""
-    folder = tmp_path_factory.mktemp("consistency")
-    return folder, write_random_checkpoint(encoder, folder)
+def random_case(seed: int, pairs: int = 400, labels=(0.1, 0.7, 0.2)) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    gold = rng.choice(3, pairs, p=labels)
+    logits = rng.normal(size=(pairs, 3)) + 1.5 * np.eye(3)[gold]
+    powers = np.exp(logits)
+    return powers / powers.sum(axis=1, keepdims=True), gold
 
 
-@pytest.fixture(scope="module")
-def model(trained, encoder):
-    return ConsistencyModel.load(trained[0], encoder)
-
-
-def peft_probabilities(module, encoder, pairs) -> np.ndarray:
-    import torch
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(str(encoder))
-    rows = []
-    for premise, hypothesis in pairs:
-        batch = tokenizer(premise, hypothesis, truncation="only_second", max_length=128, return_tensors="pt")
-        with torch.no_grad():
-            logits = module(**batch).logits[0]
-        bias = torch.tensor(CALIBRATION["bias"])
-        rows.append((logits / CALIBRATION["temperature"] + bias).softmax(0).numpy())
-    return np.stack(rows)
-
-
-def test_probabilities_equal_those_of_peft_and_transformers(model, trained, encoder):
-    expected = peft_probabilities(trained[1], encoder, PAIRS)
-    exact = ConsistencyModel.load(trained[0], encoder, quantised=False).probabilities(PAIRS)
-    assert exact.shape == (len(PAIRS), 3) and exact.dtype == np.float32
-    assert np.abs(exact - expected).max() < 1e-3
-    assert expected.std(axis=0).min() > 0.02  # the random adapter tells the pairs apart
-    assert np.abs(model.probabilities(PAIRS) - expected).max() < 0.05
-    assert np.allclose(model.probabilities(PAIRS).sum(axis=1), 1, atol=1e-5)
-
-
-def test_a_pair_is_the_same_alone_and_among_others_and_keeps_its_place(trained, encoder, model):
-    alone = np.concatenate(
-        [ConsistencyModel.load(trained[0], encoder).probabilities([one]) for one in PAIRS[:4]]
-    )
-    assert np.array_equal(model.probabilities(PAIRS)[:4], alone)
-    assert np.array_equal(model.probabilities(PAIRS[::-1]), model.probabilities(PAIRS)[::-1])
-    assert model.probabilities([]).shape == (0, 3)
-
-
-def test_a_long_reply_loses_its_end_and_a_long_sentence_still_leaves_room_for_the_reply(model):
-    sentence = "I keep bees."
-    first, longer = model.probabilities([(sentence, "and " * 200), (sentence, "and " * 200 + "I hate them")])
-    assert np.allclose(first, longer, atol=1e-6)
-    endless = "I keep bees. " * 300
-    yes, no = model.probabilities([(endless, "I have many hives."), (endless, "No.")])
-    assert not np.allclose(yes, no, atol=1e-3)
-    assert model.probabilities([("", ""), (sentence, "")]).shape == (2, 3)
-
-
-def test_pairs_seen_lately_are_not_computed_again(trained, encoder, monkeypatch):
-    model = ConsistencyModel.load(trained[0], encoder, cached=3)
-    computed = []
-    real = ConsistencyModel._compute
-    monkeypatch.setattr(
-        ConsistencyModel, "_compute", lambda self, pairs: computed.extend(pairs) or real(self, pairs)
-    )
-    first = model.probabilities(PAIRS[:3])
-    assert np.array_equal(model.probabilities([PAIRS[2], PAIRS[0], PAIRS[2]]), first[[2, 0, 2]])
-    assert computed == PAIRS[:3]
-    model.probabilities([PAIRS[3]])  # the second pair is the one not asked for the longest
-    model.probabilities([PAIRS[0], PAIRS[2], PAIRS[3]])
-    assert computed == PAIRS[:4]
-    model.probabilities([PAIRS[1]])
-    assert computed == [*PAIRS[:4], PAIRS[1]]
-
-
-def test_many_threads_get_the_same_probabilities(trained, encoder, model):
-    fresh = ConsistencyModel.load(trained[0], encoder, cached=4)
-    expected = model.probabilities(PAIRS)
-    results = [None] * 6
-
-    def work(index):
-        results[index] = fresh.probabilities(PAIRS)
-
-    threads = [threading.Thread(target=work, args=(index,)) for index in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert all(np.array_equal(result, expected) for result in results)
-
-
-def test_torch_is_not_loaded(trained, encoder):
-    code = (
-        "import sys; from pathlib import Path; from pal.evaluation.consistency import ConsistencyModel; "
-        "ConsistencyModel.load(Path(sys.argv[1])).probabilities([('I sing.', 'I do.')]); "
-        "print([m for m in ('torch', 'transformers', 'peft') if m in sys.modules])"
-    )
-    root = Path(__file__).parents[2]
-    run = subprocess.run(
-        [sys.executable, "-c", code, str(trained[0])], cwd=root, capture_output=True, text=True, check=True
-    )
-    assert run.stdout.strip() == "[]"
+@pytest.mark.parametrize("seed", range(5))
+def test_classification_equals_scikit_learns(seed):
+    probabilities, gold = random_case(seed)
+    verdicts = probabilities.argmax(axis=1)
+    got = classification(gold, verdicts)
+    assert got.macro_f1 == pytest.approx(metrics.f1_score(gold, verdicts, average="macro"))
+    assert got.accuracy == pytest.approx(metrics.accuracy_score(gold, verdicts))
+    assert np.array_equal(got.confusion, metrics.confusion_matrix(gold, verdicts, labels=[0, 1, 2]))
+    wanted = metrics.precision_recall_fscore_support(gold, verdicts, labels=[0, 1, 2])
+    for label, name in enumerate(LABELS):
+        one = got.classes[name]
+        assert (one.precision, one.recall, one.f1, one.support) == pytest.approx(
+            tuple(value[label] for value in wanted)
+        )
 
 
 @pytest.mark.parametrize(
-    ("file", "change", "words"),
-    [
-        ("calibration.json", lambda text: '{"temperature": 0, "bias": [0, 0, 0]}', "calibration"),
-        ("calibration.json", lambda text: "{", "calibration"),
-        (
-            "adapter_config.json",
-            lambda text: text.replace('"use_dora": false', '"use_dora": true'),
-            "use_dora",
-        ),
-        ("adapter_config.json", None, "adapter_config.json"),
-    ],
+    ("gold", "verdicts"),
+    [([1, 1, 1], [1, 1, 1]), ([1, 1, 2], [1, 1, 1]), ([0, 0], [2, 2]), ([1, 2, 2], [1, 2, 0])],
 )
-def test_a_damaged_checkpoint_is_named(trained, encoder, tmp_path, file, change, words):
-    folder = tmp_path / "broken"
-    shutil.copytree(trained[0], folder)
-    if change is None:
-        (folder / file).unlink()
-    else:
-        (folder / file).write_text(change((folder / file).read_text()))
-    with pytest.raises(CheckpointError, match=words):
-        ConsistencyModel.load(folder, encoder)
+def test_labels_that_do_not_occur_count_as_in_scikit_learn(gold, verdicts):
+    got = classification(np.array(gold), np.array(verdicts))
+    assert got.macro_f1 == pytest.approx(metrics.f1_score(gold, verdicts, average="macro", zero_division=0))
 
 
-def test_a_checkpoint_that_is_not_there_says_how_to_get_one(tmp_path):
-    with pytest.raises(CheckpointError, match="train consistency"):
-        ConsistencyModel.load(tmp_path / "none")
+@pytest.mark.parametrize("seed", range(5))
+def test_calibration_equals_scikit_learns_curve(seed):
+    probabilities, gold = random_case(seed)
+    confidence = probabilities.max(axis=1)
+    right = (probabilities.argmax(axis=1) == gold).astype(int)
+    accuracy, mean = calibration_curve(right, confidence, n_bins=15, strategy="uniform")
+    bins = calibration_bins(probabilities, gold)
+    assert [one.accuracy for one in bins] == pytest.approx(accuracy.tolist())
+    assert [one.confidence for one in bins] == pytest.approx(mean.tolist())
+    assert sum(one.pairs for one in bins) == len(gold)
+    shares = np.array([one.pairs for one in bins]) / len(gold)
+    assert calibration_error(bins) == pytest.approx(float((shares * np.abs(accuracy - mean)).sum()))
+
+
+def test_certainty_that_is_right_has_no_calibration_error():
+    gold = np.array([0, 1, 2])
+    assert calibration_error(calibration_bins(np.eye(3)[gold], gold)) == 0
+    assert calibration_error(calibration_bins(np.eye(3)[[1, 2, 0]], gold)) == 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_other_cosine_threshold_has_a_better_macro_f1(seed):
+    rng = np.random.default_rng(seed)
+    gold = rng.choice(3, 120, p=(0.1, 0.6, 0.3))
+    cosines = np.round(rng.normal(size=120) + (gold == 2), 1)  # with ties
+    chosen = cosine_threshold(cosines, gold)
+
+    def score(threshold):
+        return metrics.f1_score(gold, cosine_verdicts(cosines, threshold), average="macro", zero_division=0)
+
+    assert score(chosen) == pytest.approx(max(map(score, np.unique(cosines))))
+
+
+def test_the_surest_wrong_verdicts_come_first():
+    probabilities = np.array([[0.9, 0.05, 0.05], [0.5, 0.4, 0.1], [0.1, 0.1, 0.8], [0.2, 0.7, 0.1]])
+    gold = np.array([1, 1, 2, 0])
+    pairs = [(f"sentence {n}", f"reply {n}") for n in range(4)]
+    found = worst_mistakes(pairs, probabilities, gold)
+    assert [one.hypothesis for one in found] == ["reply 0", "reply 3", "reply 1"]
+    assert (found[0].label, found[0].verdict) == ("neutral", "contradiction")
+    assert len(worst_mistakes(pairs, probabilities, gold, count=2)) == 2
+
+
+def test_the_whole_report_stands_beside_its_baselines():
+    probabilities, gold = random_case(0)
+    cosines = np.random.default_rng(1).normal(size=len(gold))
+    kinds = ["number" if n % 4 == 0 else None for n in range(len(gold))]
+    report = full_report(probabilities, gold, cosines, kinds)
+    assert report["always_neutral"]["accuracy"] == pytest.approx((gold == 1).mean())
+    assert report["always_neutral"]["classes"]["entailment"]["recall"] == 0
+    verdicts = probabilities.argmax(axis=1)
+    assert report["accuracy_by_kind"] == {
+        "number": {"pairs": 100, "accuracy": pytest.approx((verdicts == gold)[::4].mean())}
+    }
+    text = as_text(report)
+    assert f"{report['model']['macro_f1']:.3f}" in text and "fitted here" in text
+    assert all(len(line) <= 100 for line in text.splitlines())

@@ -7,14 +7,13 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
+from pal.chat.strategies import Responder
+from pal.commands import evaluate_conversations
 from pal.engines.base import VARIANTS
 from pal.errors import DataError, EngineError
-from pal.evaluation import conversations
 from pal.evaluation.conversations import CONVERSATIONS, read_conversations
-from pal.evaluation.visitor_signs import asks, echoes, evades, repeats_itself
-from pal.respond import Responder
-
-from .fakes import ScriptedEngine, WordEncoder, renderer, text_of
+from pal.evaluation.persona_metrics import asks, echoes, evades, repeats_itself
+from tests.evaluation.fakes import ScriptedEngine, WordEncoder, renderer, text_of
 
 
 @pytest.mark.parametrize(
@@ -76,12 +75,12 @@ def held(tmp_path, monkeypatch):
         def opened(variants, adapters, *, prior=True):
             yield Responder(engine, renderer(), encoder=WordEncoder())
 
-        monkeypatch.setattr(conversations, "opened", opened)
-        monkeypatch.setattr("pal.evaluation.consistency.ConsistencyModel.load", Judge)
+        monkeypatch.setattr(evaluate_conversations, "opened", opened)
+        monkeypatch.setattr("pal.models.consistency.ConsistencyModel.load", Judge)
         parser = argparse.ArgumentParser()
-        conversations.add_arguments(parser)
+        evaluate_conversations.add_arguments(parser)
         arguments = ["--data", str(path), "--out", str(tmp_path / "out.json"), "--selection", "pure"]
-        assert conversations.run(parser.parse_args(arguments)) == 0
+        assert evaluate_conversations.run(parser.parse_args(arguments)) == 0
         return json.loads((tmp_path / "out.json").read_text()), engine
 
     return run

@@ -7,12 +7,11 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from pal.dialogue import Exchange
+from pal.dialogue.persona import Persona
+from pal.dialogue.turns import Exchange
 from pal.evaluation.perplexity import GoldReplyScorer, reply_log_probabilities
 from pal.evaluation.turns import GoldTurn, MeasuredDialogue
-from pal.persona import Persona
-
-from .fakes import renderer
+from tests.evaluation.fakes import renderer
 
 
 @pytest.fixture(scope="module")

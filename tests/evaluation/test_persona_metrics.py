@@ -7,8 +7,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics import f1_score
 from sklearn.preprocessing import MultiLabelBinarizer
 
-from pal.evaluation.baselines import inverse_document_frequency
-from pal.evaluation.metrics import content_words, normalise
+from pal.dialogue.text_metrics import content_words, normalise
 from pal.evaluation.persona_metrics import (
     CONTRADICTS,
     ENTAILS,
@@ -20,6 +19,7 @@ from pal.evaluation.persona_metrics import (
     persona_f1,
     verdict,
 )
+from pal.evaluation.selection_metrics import inverse_document_frequency
 
 PERSONA = ("I have two dogs.", "I work at a bank in Leeds.", "My favourite food is pizza.")
 REPLIES = ("I walk my two dogs in Leeds.", "I work at the bank.", "Pizza, pizza, pizza!", "Hello!")

@@ -6,14 +6,20 @@ import torch
 from sklearn.metrics import roc_auc_score
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from pal.dialogue import Exchange
+from pal.dialogue.persona import Persona
+from pal.dialogue.turns import Exchange
 from pal.errors import DataError
-from pal.evaluation.relevance import EmbeddingRelevance
-from pal.evaluation.relevance_check import LikelihoodRatio, Trial, at_margin, check, judge, trials
+from pal.evaluation.relevance import (
+    EmbeddingRelevance,
+    LikelihoodRatio,
+    Trial,
+    at_margin,
+    check,
+    judge,
+    trials,
+)
 from pal.evaluation.turns import GoldTurn, MeasuredDialogue
-from pal.persona import Persona
-
-from .fakes import renderer
+from tests.evaluation.fakes import renderer
 
 
 class WordVectors:

@@ -7,12 +7,12 @@ from xml.etree import ElementTree
 
 import pytest
 
+from pal.commands import report
 from pal.errors import DataError
-from pal.evaluation import report
-from pal.evaluation.bootstrap import Estimate
 from pal.evaluation.report_data import Evaluation
 from pal.evaluation.report_tables import Metric, prose, telling_pairs, title
-from pal.evaluation.serving import sha256
+from pal.files import sha256
+from pal.statistics import Estimate
 
 
 def number(value, spread=0.1):

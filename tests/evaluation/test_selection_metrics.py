@@ -7,8 +7,16 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from pal.evaluation.baselines import always_none, cosine, idf_overlap, inverse_document_frequency
-from pal.evaluation.selection_metrics import SelectionMetrics, SelectionOutcome, auc, outcome
+from pal.evaluation.selection_metrics import (
+    SelectionMetrics,
+    SelectionOutcome,
+    always_none,
+    auc,
+    cosine,
+    idf_overlap,
+    inverse_document_frequency,
+    outcome,
+)
 
 # labels, pick, sentence scores, persona score
 OUTCOMES = [

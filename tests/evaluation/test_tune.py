@@ -5,12 +5,18 @@ import json
 import numpy as np
 import pytest
 
+from pal.chat.selection import (
+    SelectionSettings,
+    TunedSelection,
+    combine,
+    read_selection,
+    report_path,
+    write_selection,
+)
 from pal.errors import DataError
-from pal.evaluation.selection_file import TunedSelection, read_selection, report_path, write_selection
 from pal.evaluation.selection_metrics import SelectionMetrics, outcome
 from pal.evaluation.tune import Distributions, judge, tune
 from pal.evaluation.walk import Answer, WalkedTurn
-from pal.selection import SelectionSettings, combine
 
 
 def turn(probabilities, cosines, aligned=()) -> WalkedTurn:

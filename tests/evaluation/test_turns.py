@@ -2,7 +2,7 @@
 
 import pytest
 
-from pal.dialogue import Dialogue, Utterance
+from pal.dialogue.turns import Dialogue, Utterance
 from pal.errors import DataError
 from pal.evaluation.turns import choose_turns, gold_turns, part_of
 

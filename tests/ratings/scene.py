@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 from datetime import UTC, datetime, timedelta
 
-from pal.dialogue import Exchange
+from pal.dialogue.persona import Persona
+from pal.dialogue.turns import Exchange
 from pal.engines.base import Decoding
-from pal.persona import Persona
+from pal.ratings.annotators import NOTICE_VERSION
 from pal.ratings.desk import RatingDesk
 from pal.ratings.items import FixedReply, Item
-from pal.ratings.membership import NOTICE_VERSION
 from pal.ratings.queue import Queue, QueueSettings
 from pal.ratings.records import Provenance, ReplyRecord, Turn, Vote
 from pal.ratings.store import RatingStore

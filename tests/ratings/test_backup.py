@@ -5,16 +5,15 @@ import json
 import pytest
 from huggingface_hub import HfApi
 
-from pal.ratings import backup, codec
+from pal.errors import BackupError
+from pal.ratings import backup
 from pal.ratings.backup import Backup, open_backup
-from pal.ratings.errors import BackupError
-from pal.ratings.mirror import mirrored_until
-from pal.ratings.records import Deletion, now
-from pal.ratings.restore import Restored, restore, scrub
+from pal.ratings.records import Deletion, kind_of, now
+from pal.ratings.restore import Restored, mirrored_until, restore, scrub
 from pal.ratings.store import RatingStore
 from pal.settings import Settings
-from tests import hub
 from tests.ratings import scene
+from tests.support import hub
 
 REPO = "me/pal-ratings"
 HOURS = 600  # no push but those that a test asks for
@@ -243,7 +242,7 @@ def test_records_that_contradict_the_store_are_refused_and_counted(standin, api,
     mirror.close()
     other = scene.desk(f"sqlite:///{tmp_path / 'other.sqlite3'}", [scene.item(1), scene.item(2)])
     who = scene.annotator(other)
-    item = next(record.item for record in desk.records() if codec.kind_of(record) == "turn")
+    item = next(record.item for record in desk.records() if kind_of(record) == "turn")
     shown = other.add_turn(who, scene.turn(other._queue.items[item]))
     other.submit(who, scene.vote(shown.turn_id))
     found = restore(other._store, REPO, api)

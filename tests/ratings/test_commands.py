@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pal.cli import main
+from pal.commands.main import main
 from pal.ratings.queue import Queue, QueueSettings
 from pal.ratings.store import open_store
 from pal.settings import Settings
-from tests import hub
 from tests.ratings import scene
+from tests.support import hub
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -8,16 +8,14 @@ import pytest
 import yaml
 from huggingface_hub import HfApi
 
-from pal.errors import DataError
-from pal.ratings.codec import loads
-from pal.ratings.errors import BackupError
-from pal.ratings.export import harmless, push, write
-from pal.ratings.rows import SCHEMA
-from pal.ratings.vote_pairs import vote_pairs
+from pal.errors import BackupError, DataError
+from pal.ratings.dataset import SCHEMA
+from pal.ratings.export import harmless, push, vote_pairs, write
+from pal.ratings.records import loads
 from pal.training.pairs import read_pairs
-from tests import hub
 from tests.ratings import scene
 from tests.ratings.votes import campaign, ranks, rating
+from tests.support import hub
 
 
 @pytest.fixture

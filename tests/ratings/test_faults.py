@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from pal.errors import StoreFull, StoreLocked
 from pal.ratings.database import WRITER_LOCK
-from pal.ratings.errors import StoreFull, StoreLocked
 from pal.ratings.queries import Showing, put_showing
 from pal.ratings.records import Rating
 from pal.ratings.store import RatingStore, insert
@@ -65,7 +65,7 @@ def ratings(url):
     with store.read() as connection:
         bodies = connection.scalars(text("SELECT body FROM ratings")).all()
     store.close()
-    from pal.ratings.codec import loads
+    from pal.ratings.records import loads
 
     return [loads(body) for body in bodies]
 

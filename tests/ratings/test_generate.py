@@ -5,15 +5,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from pal.dialogue import Exchange
+from pal.chat.selection import SelectionSettings
+from pal.chat.strategies import TurnRequest
+from pal.dialogue.persona import Persona
+from pal.dialogue.turns import Exchange
 from pal.engines.base import VARIANTS, Cancel, Decoding
-from pal.evaluation.consistency import LABELS
-from pal.persona import Persona
+from pal.models.consistency import LABELS
 from pal.ratings.blind import NO_REPLY, blind, new_order, shown_text
 from pal.ratings.generate import STOPPED, campaign_name, generate_turn, provenance
 from pal.ratings.records import VERDICTS
-from pal.respond import TurnRequest
-from pal.selection import SelectionSettings
 from tests.fakes import FakeEngine, fake_responder
 from tests.ratings import scene
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pal.dialogue import Exchange
+from pal.dialogue.turns import Exchange
 from pal.errors import DataError
 from pal.ratings.items import read_items
 from pal.settings import Settings

@@ -6,15 +6,15 @@ import random
 
 import pytest
 
-from pal import checkpoints
+from pal.commands.main import main
 from pal.errors import PalError
+from pal.models import bases
 from pal.ratings.blind import BlindTurn
-from pal.ratings.loop import run_loop
-from pal.ratings.simulate import persona_score, simulated_vote
+from pal.ratings.simulate import persona_score, run_loop, simulated_vote
 from pal.settings import Settings
 from pal.training.pairs import read_pairs
-from tests.adapters import write_random_adapter
 from tests.fakes import FakeEngine, fake_responder
+from tests.support.adapters import write_random_adapter
 
 PERSONA = ("I have neatly aligned bookshelves.", "I am a nurse.")
 
@@ -32,7 +32,7 @@ def test_a_simulated_annotator_likes_the_persona_but_not_an_echo():
 
 @pytest.fixture
 def settings(tmp_path, base_gguf):
-    base = checkpoints.load_base_model()
+    base = bases.load_base_model()
     for number, variant in enumerate(("baseline", "stage1", "aligned")):
         write_random_adapter(base, tmp_path / "adapters" / variant, number)
     items = tmp_path / "items.jsonl"
@@ -55,7 +55,7 @@ def test_aligning_on_votes_raises_the_margin_of_what_was_preferred(settings, tmp
     args = argparse.Namespace(
         out=tmp_path / "loop", items=2, annotators=1, steps=3, recipe=str(recipe), start=None, seed=1
     )
-    assert run_loop(args, settings, fake_responder(FakeEngine())) == 0
+    assert run_loop(args, settings, main, fake_responder(FakeEngine())) == 0
     pairs = read_pairs(tmp_path / "loop" / "exports" / "pairs.jsonl")
     assert {pair.chosen.split(":")[0] for pair in pairs} == {"aligned"}
     found = json.loads((tmp_path / "loop" / "margins.json").read_text())
@@ -64,4 +64,4 @@ def test_aligning_on_votes_raises_the_margin_of_what_was_preferred(settings, tmp
     assert "log p(chosen)" in capsys.readouterr().out
     assert not settings.data.exists()
     with pytest.raises(PalError, match="not empty"):
-        run_loop(args, settings, fake_responder(FakeEngine()))
+        run_loop(args, settings, main, fake_responder(FakeEngine()))

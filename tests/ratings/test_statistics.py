@@ -8,12 +8,10 @@ import random
 import numpy as np
 import pytest
 
-from pal.ratings.agreement import agreement, alpha
-from pal.ratings.ballots import Ballot, count
-from pal.ratings.bradley_terry import log_strengths
-from pal.ratings.gold import gold_turn
-from pal.ratings.resampling import TwoWayBootstrap
+from pal.ratings.ballots import Ballot, agreement, alpha, count, log_strengths
+from pal.ratings.items import gold_turn
 from pal.ratings.statistics import position_shares, summary
+from pal.statistics import TwoWayBootstrap
 from tests.ratings import scene
 from tests.ratings.votes import campaign, ranks, rating
 
@@ -89,7 +87,11 @@ def test_intervals_widen_when_votes_come_from_few_turns_and_annotators():
 
     def width(ballots):
         wins = np.array([ballot.points("aligned", "baseline") for ballot in ballots])
-        estimate = TwoWayBootstrap(ballots, 300).estimate(lambda weights: weights @ wins / weights.sum())
+        turns, annotators = zip(
+            *((ballot.turn.id, ballot.rating.annotator) for ballot in ballots), strict=True
+        )
+        bootstrap = TwoWayBootstrap(turns, annotators, 300)
+        estimate = bootstrap.estimate(lambda weights: weights @ wins / weights.sum())
         return estimate.high - estimate.low
 
     assert width(clustered) > 1.5 * width(spread)

@@ -7,13 +7,11 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from pal.errors import DataError
-from pal.ratings import codec, queries, schema
-from pal.ratings.database import Database
-from pal.ratings.errors import SchemaError, StoreError, UnknownAnnotator
-from pal.ratings.migrations import VERSION, ensure_schema
-from pal.ratings.privacy import new_code, normal_code
-from pal.ratings.records import Consent, Deletion, Rating, Reveal
+from pal.errors import DataError, SchemaError, StoreError, UnknownAnnotator
+from pal.ratings import queries, schema
+from pal.ratings.annotators import new_code, normal_code
+from pal.ratings.database import VERSION, Database, ensure_schema
+from pal.ratings.records import Consent, Deletion, Rating, Reveal, dumps, from_json, kind_of, loads, to_json
 from pal.ratings.store import RatingStore, insert, open_store
 from pal.settings import Settings
 from tests.ratings import scene
@@ -73,7 +71,7 @@ def test_a_row_cannot_be_replaced(tmp_path):
 def test_the_database_refuses_a_second_active_rating(rated):
     _, store, _ = rated
     with store.read() as connection:
-        rating = codec.loads(connection.scalar(text("SELECT body FROM ratings")))
+        rating = loads(connection.scalar(text("SELECT body FROM ratings")))
     for changes in (
         {"id": "b", "submission": "another-one"},  # a second root
         {"id": "b"},  # the same submission
@@ -81,22 +79,22 @@ def test_the_database_refuses_a_second_active_rating(rated):
         {"id": "b", "submission": "another-one", "consent": "none"},
         {"id": "b", "submission": "another-one", "turn_id": "none"},
     ):
-        values = {**codec.to_json(rating), **changes}
+        values = {**to_json(rating), **changes}
         with pytest.raises(IntegrityError), store.write() as connection:
-            insert(connection, codec.from_json(values))
-    later = {**codec.to_json(rating), "id": "b", "submission": "another-one", "supersedes": rating.id}
+            insert(connection, from_json(values))
+    later = {**to_json(rating), "id": "b", "submission": "another-one", "supersedes": rating.id}
     with store.write() as connection:
-        insert(connection, codec.from_json(later))
+        insert(connection, from_json(later))
     with pytest.raises(IntegrityError), store.write() as connection:
-        insert(connection, codec.from_json({**later, "id": "c", "submission": "a-third-one"}))
+        insert(connection, from_json({**later, "id": "c", "submission": "a-third-one"}))
 
 
 def test_every_record_reads_back_as_it_was_written(rated):
     desk, _, _ = rated
     records = desk.records()
-    assert [codec.kind_of(record) for record in records] == ["consent", "turn", "rating", "reveal"]
-    assert [codec.loads(codec.dumps(record)) for record in records] == records
-    assert codec.loads(codec.dumps(Deletion("x"))).annotator == "x"
+    assert [kind_of(record) for record in records] == ["consent", "turn", "rating", "reveal"]
+    assert [loads(dumps(record)) for record in records] == records
+    assert loads(dumps(Deletion("x"))).annotator == "x"
 
 
 @pytest.mark.parametrize(
@@ -112,12 +110,12 @@ def test_every_record_reads_back_as_it_was_written(rated):
 )
 def test_a_line_that_is_no_record_is_refused(line):
     with pytest.raises(DataError, match="Not a record"):
-        codec.loads(line)
+        loads(line)
 
 
 def test_ids_and_addresses_are_stored_as_salted_hashes_only(rated):
     desk, store, code = rated
-    content = json.dumps([codec.to_json(record) for record in desk.records()])
+    content = json.dumps([to_json(record) for record in desk.records()])
     assert code not in content and "203.0.113.9" not in content
     assert store.annotator(code) in content and store.origin("203.0.113.9") in content
     assert store.annotator(code) != store.origin(code)
@@ -145,7 +143,7 @@ def test_deleting_leaves_a_tombstone_and_nothing_else(rated):
     shared = scene.shown(desk, other).turn_id
     desk.submit(other, scene.vote(shared))
     assert desk.delete_my_data(code) == 5  # consent, two ratings, a reveal, their own turn
-    assert sorted(codec.kind_of(record) for record in desk.records()) == [
+    assert sorted(kind_of(record) for record in desk.records()) == [
         "consent",
         "deletion",
         "rating",

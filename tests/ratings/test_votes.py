@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from pal.ratings.errors import AlreadyRevealed, InvalidVote, MissingConsent, NotYetRated, UnknownTurn
+from pal.errors import AlreadyRevealed, InvalidVote, MissingConsent, NotYetRated, UnknownTurn
 from pal.ratings.records import Rating
 from tests.ratings import scene
 

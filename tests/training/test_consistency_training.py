@@ -5,9 +5,9 @@ import json
 import pytest
 import torch
 
-from pal import checkpoints
 from pal.errors import DataError
-from pal.evaluation.consistency import ConsistencyModel
+from pal.models import encoder
+from pal.models.consistency import ConsistencyModel
 from pal.training import consistency, nli
 from pal.training.loop import train
 from pal.training.recipe import DataSource, Recipe
@@ -58,7 +58,7 @@ def test_a_row_without_logits_is_named(data):
 
 def test_a_few_steps_learn_and_leave_a_checkpoint(data, tmp_path):
     training, held_out, hashes = nli.load_examples(RECIPE, data)
-    folder = checkpoints.fetch_encoder()
+    folder = encoder.fetch_encoder()
     tokenizer = consistency.pair_tokenizer(folder)
     accelerator = accelerator_for(RECIPE)
     policy = consistency.ConsistencyPolicy(consistency.load_classifier(folder), RECIPE)

@@ -6,11 +6,10 @@ import re
 
 import pytest
 
-from pal.dialogue import Dialogue, Exchange, Utterance
+from pal.dialogue.turns import Dialogue, Exchange, Utterance
 from pal.errors import DataError
-from pal.training.ask import question_about
 from pal.training.examples import Example, from_dialogue, mistaken, shuffled, without_parroting
-from pal.training.questions import question_bank, question_examples
+from pal.training.questions import question_about, question_bank, question_examples
 
 DIALOGUE = Dialogue(
     "d", "test", {"A": ("i ski .",), "B": ("i am a nurse .", "i have a cat .", "i sail .")},

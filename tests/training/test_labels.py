@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score, precision_score, recall_score
 
-from pal.dialogue import Dialogue, Utterance
-from pal.training.data import read_dialogues
+from pal.dialogue.readers import read_dialogues
+from pal.dialogue.turns import Dialogue, Utterance
 from pal.training.labels import LabelCounts, agreement, compare, entailed, label_dialogue, label_file
 
 

@@ -10,17 +10,16 @@ import torch
 from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
-from pal import checkpoints
-from pal.dialogue import Exchange
+from pal.dialogue.turns import Exchange
 from pal.errors import DataError, RecipeError
-from pal.training.align import AlignTask, prepare_reference, reference_key
+from pal.models import bases
+from pal.training.align import AlignTask, ancestors, grow, prepare_reference, reference_key
 from pal.training.examples import Example
 from pal.training.loop import batch_items, total_steps, train
 from pal.training.pairs import Pair, prompts, read_pairs, write_pair
 from pal.training.policy import Policy, collate, load_adapter, new_adapter
 from pal.training.recipe import DataSource, Recipe
 from pal.training.sft import SftTask, accelerator_for
-from pal.training.tree import ancestors, grow
 
 EXAMPLES = [
     Example(
@@ -44,7 +43,7 @@ RECIPE = Recipe(
 
 @pytest.fixture(scope="module")
 def base(base_gguf):
-    return checkpoints.load_base_model()
+    return bases.load_base_model()
 
 
 def fresh(base, renderer, recipe=RECIPE):

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 import gradio as gr
 import pytest
 
-from pal.respond import Responder
+from pal.chat.strategies import Responder
 from pal.settings import Settings
 from pal.ui import site
-from pal.ui.rate_host import RatingHost
+from pal.ui.rate_maker import RatingHost
 from tests.fakes import FakeEngine, fake_responder
 
 

@@ -8,11 +8,11 @@ import secrets
 import threading
 from pathlib import Path
 
-from pal.dialogue import Exchange
+from pal.chat.strategies import TurnRequest
+from pal.dialogue.turns import Exchange
 from pal.engines.base import Cancel
 from pal.ratings.records import ReplyRecord, Turn, now
-from pal.respond import TurnRequest
-from pal.ui.rate_host import RatingHost
+from pal.ui.rate_maker import RatingHost
 from tests.ratings import scene
 from tests.ui.visitor import Visitor
 

@@ -7,7 +7,7 @@ import pytest
 
 from pal.errors import PalError
 from pal.ui.admin import Door
-from pal.ui.attempts import Attempts, TooManyAttempts
+from pal.ui.pages import Attempts, TooManyAttempts
 from tests.ui.rating import Annotator, host
 from tests.ui.visitor import Visitor
 

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from pal.chat.conversation import ChatTurn, Reply
+from pal.chat.strategies import Judged
+from pal.chat.wording import badges
+from pal.dialogue.persona import Persona
 from pal.engines.base import Decoding, Done
-from pal.persona import Persona
-from pal.respond import Judged
 from pal.ui import render
-from pal.ui.badges import badges, reply_badges, sentence_badge
-from pal.ui.chat_state import ChatTurn, Reply
+from pal.ui.render import reply_badges, sentence_badge
 
 HOSTILE = "<img src=x onerror=alert(1)>${alert(2)}`"
 SENTENCES = ("I am a nurse.", "I have a cat.", "I sail.")

@@ -4,10 +4,9 @@ import random
 
 import pytest
 
+from pal.dialogue.persona import MAX_SENTENCES, another, load_examples
 from pal.errors import DataError, PersonaError
-from pal.persona import MAX_SENTENCES
 from pal.ui import persona_rows
-from pal.ui.examples import another, load_examples
 
 
 def test_rows_are_added_moved_and_removed():
@@ -39,7 +38,10 @@ def test_the_status_counts_or_says_what_is_wrong():
 
 
 def test_text_becomes_rows_unless_it_breaks_a_limit():
-    assert persona_rows.from_text("I am a nurse.\n\n  I have  a cat. ") == ["I am a nurse.", "I have a cat."]
+    assert persona_rows.from_text("I am a nurse.\n\n  I have  a cat. ") == [
+        "I am a nurse.",
+        "I have a cat.",
+    ]
     with pytest.raises(PersonaError, match="has 50 sentences"):
         persona_rows.from_text("\n".join(f"I am number {n}." for n in range(50)))
     with pytest.raises(PersonaError, match="empty"):

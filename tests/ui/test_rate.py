@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from pal.ratings.records import Consent, Rating, Turn
-from pal.ui.rate_host import RatingHost
+from pal.ui.rate_maker import RatingHost
 from tests.fakes import FakeEngine
 from tests.ui.rating import TEXTS, Annotator, Maker, host
 

@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
+from pal.chat.strategies import TurnRequest
 from pal.engines.base import VARIANTS, Decoding
 from pal.errors import Cancelled, PalError
-from pal.respond import TurnRequest
 from pal.ui.rate_maker import TurnMaker
 from tests.ratings import scene
 from tests.ui.rating import Maker

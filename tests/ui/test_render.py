@@ -2,13 +2,14 @@
 
 import pytest
 
+from pal.chat import wording
+from pal.chat.conversation import ChatTurn
+from pal.chat.selection import SelectionSettings, choose
+from pal.chat.strategies import Selected
+from pal.chat.wording import percent
+from pal.dialogue.persona import Persona
 from pal.engines.base import Decoding, Done, Failed
-from pal.persona import Persona
-from pal.respond import Selected
-from pal.selection import SelectionSettings, choose
-from pal.ui import navigation, render
-from pal.ui.chat_state import ChatTurn
-from pal.ui.text import percent
+from pal.ui import pages, render
 
 HOSTILE = "<img src=x onerror=alert(1)>${alert(2)}{{#each value}}`</textarea><script>alert(3)</script>"
 
@@ -28,7 +29,7 @@ def test_hostile_text_stays_text_everywhere():
         render.turn(1, made, last=True)
         + render.notice(HOSTILE)
         + render.announcement(made)
-        + navigation.banner("", HOSTILE, HOSTILE)
+        + pages.banner("", HOSTILE, HOSTILE)
     )
     for forbidden in ("<img", "<script", "</textarea", "${", "{{", "`"):
         assert forbidden not in everything
@@ -77,7 +78,7 @@ def test_percentages_never_round_to_certainty(probability, text):
 
 def test_the_selection_setting_is_named():
     weighted = SelectionSettings(prior_weight=4)
-    assert render.setting_names({}) == "pure PAL"
-    assert "weight 4" in render.setting_names({"stage1": weighted, "aligned": weighted})
-    both = render.setting_names({"aligned": weighted})
+    assert wording.setting_names({}) == "pure PAL"
+    assert "weight 4" in wording.setting_names({"stage1": weighted, "aligned": weighted})
+    both = wording.setting_names({"aligned": weighted})
     assert both.startswith("Stage 1: pure PAL; Aligned: PAL + embedding prior")

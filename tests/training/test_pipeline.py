@@ -1,0 +1,75 @@
+"""One command from the data to three adapters."""
+
+import json
+import shutil
+
+import pytest
+
+from pal.commands.main import main
+from pal.engines.base import VARIANTS
+from pal.models.adapters import adapter_path
+from pal.settings import REPOSITORY
+from pal.training.pairs import read_pairs
+from pal.training.pipeline import steps
+
+RECIPE = """
+baseline:
+  data:
+    - {file: dialogues.jsonl, speakers: [A, B]}
+  steps: 1
+  batch: 2
+  rank: 2
+stage1:
+  data:
+    - {file: dialogues.jsonl, speakers: [A, B]}
+  steps: 1
+  batch: 2
+  rank: 2
+align:
+  data:
+    - {file: dialogues.jsonl, limit: 3}
+  steps: 1
+  batch: 1
+"""
+
+
+@pytest.fixture
+def arguments(tmp_path):
+    """Arguments of ``train all`` on the sample dialogues, one step each."""
+    data = tmp_path / "data"
+    data.mkdir()
+    shutil.copy(REPOSITORY / "assets" / "sample_dialogues.jsonl", data / "dialogues.jsonl")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE)
+    return ["train", "all", "--data", str(data), "--recipe", str(recipe), "--out", str(tmp_path / "run")]
+
+
+@pytest.mark.timeout(600)
+def test_one_command_makes_three_adapters_and_goes_on_where_it_stopped(arguments, tmp_path):
+    assert main(arguments) == 0
+    out = tmp_path / "run"
+    for variant in VARIANTS:
+        assert adapter_path(variant, out / "adapters")
+        assert json.loads((out / variant / "record.json").read_text())["finished_steps"] == 1
+    assert read_pairs(out / "pairs.jsonl")
+    labelled = [json.loads(line) for line in (out / "data" / "dialogues.jsonl").read_text().splitlines()]
+    assert all(turn["persona"] is not None for row in labelled for turn in row["turns"])
+
+    before = {path: path.stat().st_mtime_ns for path in (out / "data").iterdir()}
+    shutil.rmtree(out / "aligned")
+    assert main(arguments) == 0
+    assert {path: path.stat().st_mtime_ns for path in (out / "data").iterdir()} == before
+    assert (out / "aligned" / "record.json").is_file()
+
+
+def test_a_missing_file_is_named_before_anything_is_done(arguments, tmp_path, capsys):
+    (tmp_path / "data" / "dialogues.jsonl").unlink()
+    assert main(arguments) == 1
+    assert "lacks dialogues.jsonl" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_recipe_with_a_second_round_ends_with_it(tmp_path):
+    todo = steps(tmp_path, "cpu", tmp_path / "run", [])
+    assert [step[1] for step in todo] == ["label", "baseline", "stage1", "pairs", "align", "realign"]
+    assert todo[-1][todo[-1].index("--aligned") + 1] == str(tmp_path / "run" / "aligned" / "adapter")
