@@ -18,6 +18,7 @@ import numpy as np
 
 Statistic = Callable[[np.ndarray], float]  # row weights (rows,) -> value
 _Z = 1.959964  # two-sided 95 %
+UNDEFINED_AT_MOST = 0.05  # share of resamples without a value; above, there is no interval
 
 
 @dataclass(frozen=True)
@@ -127,9 +128,6 @@ def wilson(right: float, total: float) -> Estimate:
     centre = (share + square / (2 * total)) / (1 + square / total)
     half = _Z / (1 + square / total) * math.sqrt(share * (1 - share) / total + square / (4 * total * total))
     return Estimate(share, max(0.0, centre - half), min(1.0, centre + half))
-
-
-UNDEFINED_AT_MOST = 0.05  # share of resamples without a value; above, there is no interval
 
 
 class TwoWayBootstrap:

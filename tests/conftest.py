@@ -2,8 +2,7 @@
 
 import pytest
 
-from pal.dialogue.prompt import Renderer
-from pal.dialogue.tokenizer import BaseTokenizer
+from pal.dialogue.prompt import BaseTokenizer, Renderer
 from pal.models import bases
 
 

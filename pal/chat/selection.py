@@ -18,6 +18,9 @@ from typing import Any
 from pal.engines.base import SELECTING_VARIANTS
 from pal.errors import DataError
 
+DEFAULT_COSINE_THRESHOLD = 0.25  # until one is tuned; see pal.evaluation.tune
+PURE = "pure"  # names the settings without prior and bias
+
 
 @dataclass(frozen=True)
 class SelectionSettings:
@@ -90,11 +93,6 @@ def combine(
         for index, cosine in enumerate(cosines):
             scores[index + 1] += settings.prior_weight * cosine
     return choose(softmax(scores))
-
-
-DEFAULT_COSINE_THRESHOLD = 0.25  # until one is tuned; see pal.evaluation.tune
-
-PURE = "pure"  # names the settings without prior and bias
 
 
 @dataclass(frozen=True)

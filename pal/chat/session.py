@@ -32,7 +32,7 @@ def build_responder(settings: Settings, engine: Engine | None = None) -> Respond
         CheckpointError: base, encoder or an adapter is missing and cannot be got.
         DataError: the selection file cannot be used.
     """
-    from pal.dialogue.tokenizer import BaseTokenizer
+    from pal.dialogue.prompt import BaseTokenizer
     from pal.engines.llamacpp import LlamaCppEngine
     from pal.models.bases import base_tokenizer_path
     from pal.models.encoder import fetch_encoder

@@ -10,6 +10,10 @@ from pal.chat.selection import Selection, SelectionSettings
 from pal.engines.base import SELECTING_VARIANTS, Decoding
 from pal.models.consistency import LABELS
 
+NAMES = {"baseline": "Baseline", "stage1": "Stage 1", "aligned": "Aligned"}
+WORDS = {"contradiction": "contradicts", "neutral": "neutral", "entailment": "entails"}
+MARKS = {"contradiction": "✕", "neutral": "·", "entailment": "✓"}
+
 
 def percent(probability: float) -> str:
     """A probability as people read it; certainty is never claimed by rounding."""
@@ -18,9 +22,6 @@ def percent(probability: float) -> str:
     if 0.995 <= probability < 1:
         return "> 99 %"
     return f"{probability:.0%}".replace("%", " %")
-
-
-NAMES = {"baseline": "Baseline", "stage1": "Stage 1", "aligned": "Aligned"}
 
 
 def describe_selection(selection: Selection, sentences: Sequence[str]) -> str:
@@ -48,10 +49,6 @@ def setting_names(settings: Mapping[str, SelectionSettings]) -> str:
     if len(set(labels.values())) == 1:
         return next(iter(labels.values()))
     return "; ".join(f"{NAMES[variant]}: {label}" for variant, label in labels.items())
-
-
-WORDS = {"contradiction": "contradicts", "neutral": "neutral", "entailment": "entails"}
-MARKS = {"contradiction": "✕", "neutral": "·", "entailment": "✓"}
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pal.chat.conversation import (
-    LIMITS,
-    parse_decoding,
-    parse_seed,
-)
+from pal.chat.conversation import LIMITS, parse_decoding, parse_seed
 from pal.dialogue.persona import Persona, load_examples
 from pal.engines.base import Decoding
 from pal.errors import DataError

@@ -20,14 +20,7 @@ from pathlib import Path
 
 from pal.dialogue.readers import read_dialogues
 from pal.evaluation.contenders import open_encoder, open_renderer
-from pal.evaluation.relevance import (
-    COMPARED,
-    USED,
-    EmbeddingRelevance,
-    LikelihoodRatio,
-    check,
-    trials,
-)
+from pal.evaluation.relevance import COMPARED, USED, EmbeddingRelevance, LikelihoodRatio, check, trials
 from pal.evaluation.turns import PARTS, choose_turns
 from pal.files import sha256
 

@@ -25,16 +25,28 @@ from typing import Any
 import numpy as np
 
 from pal.errors import DataError
-from pal.evaluation.consistency import (
-    PairRow,
-    as_text,
-    measure,
-    read_rows,
-    score,
-)
+from pal.evaluation.consistency import PairRow, as_text, measure, read_rows, score
 from pal.files import write_text
 from pal.models.bert import usable_cpus
 from pal.models.consistency import FOLDER, LABELS, ConsistencyModel
+
+REPEATS = 7
+PLACES = ("a harbour town", "the mountains", "Lisbon", "a village near the coast", "the old part of the city")
+PREMISES = (
+    "I drive a night bus in {}.",
+    "My sister and I run a small bakery in {}.",
+    "I keep two old greyhounds in {}.",
+    "I am learning to play the accordion in {}.",
+    "I never eat fish when I am in {}.",
+)
+HYPOTHESES = (
+    "I bake bread with my sister every morning, and you?",
+    "No pets for me, I am away too often. Do you have any?",
+    "I teach at a school, so my evenings are mostly free.",
+    "I had fish and chips by the sea last night, it was great!",
+    "The last passengers get off at two, then I drive home.",
+    "That sounds fun. I practise my music when nobody is listening.",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,25 +104,6 @@ def _mistake_text(mistake: dict[str, Any]) -> str:
         f"\n{mistake['label']}, taken for {mistake['verdict']} ({chances})\n"
         f"  sentence: {mistake['premise']}\n  reply:    {mistake['hypothesis']}"
     )
-
-
-REPEATS = 7
-PLACES = ("a harbour town", "the mountains", "Lisbon", "a village near the coast", "the old part of the city")
-PREMISES = (
-    "I drive a night bus in {}.",
-    "My sister and I run a small bakery in {}.",
-    "I keep two old greyhounds in {}.",
-    "I am learning to play the accordion in {}.",
-    "I never eat fish when I am in {}.",
-)
-HYPOTHESES = (
-    "I bake bread with my sister every morning, and you?",
-    "No pets for me, I am away too often. Do you have any?",
-    "I teach at a school, so my evenings are mostly free.",
-    "I had fish and chips by the sea last night, it was great!",
-    "The last passengers get off at two, then I drive home.",
-    "That sounds fun. I practise my music when nobody is listening.",
-)
 
 
 def default_pairs() -> list[tuple[str, str]]:

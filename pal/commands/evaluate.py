@@ -39,6 +39,8 @@ from pal.models.adapters import adapter_path
 from pal.models.consistency import FOLDER
 from pal.settings import Settings
 
+_NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``python -m pal evaluate``."""
@@ -161,9 +163,6 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE|pure",
         help="selection settings; default: those of the page, or pure PAL while none are tuned",
     )
-
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 
 
 def _contender_arguments(parser: argparse.ArgumentParser) -> None:

@@ -102,8 +102,7 @@ def _recipe(args: argparse.Namespace):
 
 
 def _renderer():
-    from pal.dialogue.prompt import Renderer
-    from pal.dialogue.tokenizer import BaseTokenizer
+    from pal.dialogue.prompt import BaseTokenizer, Renderer
     from pal.models import bases
 
     return Renderer(BaseTokenizer(bases.base_tokenizer_path()))

@@ -14,6 +14,7 @@ from pal.settings import REPOSITORY
 
 MAX_SENTENCES = 9  # one digit token decides, and 0 is "none"
 MAX_SENTENCE_CHARS = 200
+PATH = REPOSITORY / "assets" / "personas.json"
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,6 @@ class Persona:
                 )
             seen.add(sentence.casefold())
         return cls(tuple(sentences))
-
-
-PATH = REPOSITORY / "assets" / "personas.json"
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
+
+from tokenizers import Tokenizer as FastTokenizer
 
 from pal.dialogue.persona import MAX_SENTENCES
 from pal.dialogue.turns import Exchange
@@ -231,3 +234,27 @@ class Renderer:
             if number not in untrained:
                 replies.append(ReplySpan(start, len(ids) - len(self._newline)))
         return TrainingSequence(ids, replies, selections)
+
+
+class BaseTokenizer:
+    """Implements ``pal.dialogue.prompt.Tokenizer`` over a ``tokenizer.json``.
+
+    Control tokens inside text are encoded as ordinary text, so nothing a
+    visitor types can open or close a turn.
+    """
+
+    def __init__(self, path: Path):
+        self._fast = FastTokenizer.from_file(str(path))
+        self._fast.encode_special_tokens = True
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of plain text; no control token is added or recognised."""
+        return self._fast.encode(text, add_special_tokens=False).ids
+
+    def decode(self, ids: list[int]) -> str:
+        """Text of token ids, control tokens left out."""
+        return self._fast.decode(ids, skip_special_tokens=True)
+
+    def token_to_id(self, token: str) -> int | None:
+        """Id of a control token, or None."""
+        return self._fast.token_to_id(token)

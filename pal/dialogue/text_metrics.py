@@ -32,6 +32,7 @@ ok okay oh well hi hello hey please thanks thank s t m d re ve ll
 # "don't" and "do not" must weigh alike; whether a reply contradicts is the consistency model's question.
 # The last ones are what normalising leaves of contractions.
 FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
+PARROTS_FROM = 0.7  # of the sentence's content words, in order
 
 
 def normalise(text: str) -> str:
@@ -149,9 +150,6 @@ def perplexity(log_probabilities: Sequence[float]) -> float:
     if not log_probabilities:
         return math.nan
     return math.exp(-math.fsum(log_probabilities) / len(log_probabilities))
-
-
-PARROTS_FROM = 0.7  # of the sentence's content words, in order
 
 
 def copied_share(reply: str, sentence: str) -> float:

@@ -18,14 +18,7 @@ import time
 from pathlib import Path
 
 from pal.dialogue.turns import Exchange
-from pal.engines.base import (
-    VARIANTS,
-    Cancel,
-    Decoding,
-    Delta,
-    Done,
-    Failed,
-)
+from pal.engines.base import VARIANTS, Cancel, Decoding, Delta, Done, Failed
 from pal.errors import EngineError
 
 REPLY_TOKENS = 18

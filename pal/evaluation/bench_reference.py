@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from peft import PeftModel
 
-from pal.dialogue.tokenizer import BaseTokenizer
+from pal.dialogue.prompt import BaseTokenizer
 from pal.engines.base import VARIANTS, Cancel, Delta, Done, Failed, Options, ReplyRequest, SelectRequest
 from pal.models import bases
 

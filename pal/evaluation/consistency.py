@@ -20,6 +20,8 @@ from pal.models.consistency import LABELS, ConsistencyModel
 from pal.models.encoder import MiniLMEncoder, fetch_encoder
 
 _CHUNK = 256  # pairs between two steps of the progress bar
+BINS = 15
+CONTRADICTION, NEUTRAL, ENTAILMENT = range(len(LABELS))
 
 
 @dataclass(frozen=True)
@@ -84,10 +86,6 @@ def measure(rows: Sequence[PairRow], probabilities: np.ndarray, with_mistakes: b
     if with_mistakes:
         report["worst_mistakes"] = [asdict(one) for one in worst_mistakes(pairs, probabilities, gold)]
     return report
-
-
-BINS = 15
-CONTRADICTION, NEUTRAL, ENTAILMENT = range(len(LABELS))
 
 
 @dataclass(frozen=True)

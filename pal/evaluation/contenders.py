@@ -116,7 +116,7 @@ def open_encoder() -> Encoder:
 
 def open_renderer() -> Renderer:
     """The renderer over the base's tokenizer."""
-    from pal.dialogue.tokenizer import BaseTokenizer
+    from pal.dialogue.prompt import BaseTokenizer
     from pal.models.bases import base_tokenizer_path
 
     return Renderer(BaseTokenizer(base_tokenizer_path()))

@@ -13,6 +13,10 @@ from pal.dialogue.text_metrics import content_words, longest_copied_run, normali
 
 CONTRADICTS, NEUTRAL, ENTAILS = -1, 0, 1
 _VERDICTS = (CONTRADICTS, NEUTRAL, ENTAILS)  # in the order of pal.models.consistency.LABELS
+ECHOED_RUN = 5  # words of the user's own message, in a row
+SHORTEST_STATEMENT = 3  # words; “Yes, I do” may come again
+_EVASIONS = re.compile(r"\b(?:not sure|(?:don't|do not) know|no idea)\b", re.IGNORECASE)
+_STATEMENT_ENDS = re.compile(r"(?<=[.!?])\s+")
 
 
 def verdict(probabilities: Sequence[float]) -> int:
@@ -75,12 +79,6 @@ def persona_f1(reply: str, sentences: Sequence[str]) -> float:
     )
     shared = len(said & own)
     return 2 * shared / (len(said) + len(own)) if shared else 0.0
-
-
-ECHOED_RUN = 5  # words of the user's own message, in a row
-SHORTEST_STATEMENT = 3  # words; “Yes, I do” may come again
-_EVASIONS = re.compile(r"\b(?:not sure|(?:don't|do not) know|no idea)\b", re.IGNORECASE)
-_STATEMENT_ENDS = re.compile(r"(?<=[.!?])\s+")
 
 
 def statements(text: str) -> list[str]:

@@ -28,6 +28,7 @@ from pal.statistics import Bootstrap, mean_of
 # Replies closer than this tie in win rates. The least multiple of 0.05 at which the measure was right on nine
 # in ten of the pairs that differ by more (300 gold replies of the tune part, each against a random one).
 MARGIN = 0.1
+USED, COMPARED = "MiniLM cosine of message and reply", "log-likelihood ratio of the untuned base"
 
 
 class EmbeddingRelevance:
@@ -50,9 +51,6 @@ class Relevance(Protocol):
 
     def scores(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         """(user's message, reply) → relevance, one each."""
-
-
-USED, COMPARED = "MiniLM cosine of message and reply", "log-likelihood ratio of the untuned base"
 
 
 class LikelihoodRatio:

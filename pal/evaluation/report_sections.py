@@ -26,6 +26,21 @@ COLUMNS = (
     Metric("", "asks", "asks back", 1, 100),
     Metric("", "words", "words", 1),
 )
+ROWS = {
+    "model": "consistency model",
+    "cosine": "MiniLM cosine (untrained), best threshold here",
+    "always_neutral": "always neutral",
+}
+CONSISTENCY = """\
+A cross-encoder on MiniLM that tells whether a reply contradicts a persona sentence, leaves it alone or
+entails it; `python -m pal consistency --data FILE --out FILE --report FILE`. F1 for each label."""
+MISTAKES = "The ten worst mistakes on `{data}`, those the model was surest of:"
+LABELLED = """\
+**Labels for unlabelled turns** (`python -m pal train label`): on the {turns:,} labelled turns of `{file}`
+the model agrees with the given labels on persona or none in {persona_or_none:.1%} (kappa {kappa:.2f}) and on
+the exact set in {same_set:.1%}; where both name a sentence, its strongest is a given one in
+{strongest_in_given:.1%}. Of both speakers in {files} files {new_persona:,} turns got a sentence and
+{new_none:,} none."""
 
 
 def conversations_section(found: Mapping[str, Any] | None) -> str:
@@ -43,23 +58,6 @@ def conversations_section(found: Mapping[str, Any] | None) -> str:
             table(["", *(column.title for column in COLUMNS)], rows),
         ]
     )
-
-
-ROWS = {
-    "model": "consistency model",
-    "cosine": "MiniLM cosine (untrained), best threshold here",
-    "always_neutral": "always neutral",
-}
-CONSISTENCY = """\
-A cross-encoder on MiniLM that tells whether a reply contradicts a persona sentence, leaves it alone or
-entails it; `python -m pal consistency --data FILE --out FILE --report FILE`. F1 for each label."""
-MISTAKES = "The ten worst mistakes on `{data}`, those the model was surest of:"
-LABELLED = """\
-**Labels for unlabelled turns** (`python -m pal train label`): on the {turns:,} labelled turns of `{file}`
-the model agrees with the given labels on persona or none in {persona_or_none:.1%} (kappa {kappa:.2f}) and on
-the exact set in {same_set:.1%}; where both name a sentence, its strongest is a given one in
-{strongest_in_given:.1%}. Of both speakers in {files} files {new_persona:,} turns got a sentence and
-{new_none:,} none."""
 
 
 def consistency_section(measured: Sequence[Mapping[str, Any]], labels: Mapping[str, Any] | None) -> str:

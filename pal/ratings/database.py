@@ -18,6 +18,9 @@ from pal.ratings import schema
 FILE_NAME = "ratings.sqlite3"
 WRITER_LOCK = 0x50414C  # advisory lock of PostgreSQL: one writing transaction at a time
 _FULL_CODES, _LOCKED_CODES = {"53100"}, {"55P03", "40P01", "57014"}
+VERSION = 1
+Statements = Mapping[str, Sequence[str]]
+MIGRATIONS: dict[int, Statements] = {}
 
 
 def sqlite_url(folder: Path) -> str:
@@ -164,11 +167,6 @@ def _store_error(original: BaseException) -> StoreError:
         return StoreLocked("The ratings are busy. This was not saved: send it again.")
     reason = " ".join(str(original).split())[:200]
     return StoreError(f"The ratings cannot be reached ({reason}). This was not saved: send it again.")
-
-
-VERSION = 1
-Statements = Mapping[str, Sequence[str]]
-MIGRATIONS: dict[int, Statements] = {}
 
 
 def ensure_schema(

@@ -46,6 +46,56 @@ SCHEMA = pa.schema(
         )
     ]
 )
+_CARD = """---
+pretty_name: PAL votes {campaign}
+task_categories:
+- text-generation
+language:
+- en
+tags:
+- persona
+- dialogue
+- preference
+- dpo
+configs:
+- config_name: votes
+  default: true
+  data_files: data/votes.parquet
+- config_name: pairs
+  data_files: data/pairs.jsonl
+---
+
+# Votes on persona dialogue, campaign {campaign}
+
+Blind rankings of replies by {variants}. Annotators saw a persona, a history and a message, and the
+replies in unnamed columns in an order shuffled for every turn and annotator. {votes} rankings of
+{turns} turns by {annotators} annotators; {skipped} turns were skipped, {corrected} rankings were changed
+after the names had been revealed (`correction`).
+
+## votes
+
+One row for each reply that a rating judged, in `data/votes.parquet`. Ratings that were replaced later
+are included; `active` marks those that count. `source` is `gold` for items with fixed replies of known
+quality and `repeat` for turns that came a second time: neither is a vote on the models.
+
+| column | |
+|---|---|
+{columns}
+
+Flags: {flags}.
+
+## pairs
+
+`data/pairs.jsonl`: one preference pair for each reply that an annotator ranked before another of the
+same turn, for Direct Preference Optimization with `python -m pal train align --pairs pairs.jsonl`.
+Fields: `id`, `dialogue`, `persona`, `history` (`user`, `reply`, `selected`), `user`, `selected`
+(0-based persona sentence or null), `chosen`, `rejected`.
+
+## People
+
+Annotators agreed to a notice before anything was stored. They appear as salted hashes. Comments and
+the messages of own chats are what they typed: read them before making this data set public.
+"""
 
 
 def rows(records: Sequence[Record], campaign: str | None = None) -> Iterator[dict[str, Any]]:
@@ -123,58 +173,6 @@ def _reply_values(turn: Turn, reply: ReplyRecord, rating: Rating, column: int) -
 def clean(text: str) -> str:
     """The text without what no file can hold: lone surrogates and NUL."""
     return text.encode("utf-8", "replace").decode().replace("\x00", "")
-
-
-_CARD = """---
-pretty_name: PAL votes {campaign}
-task_categories:
-- text-generation
-language:
-- en
-tags:
-- persona
-- dialogue
-- preference
-- dpo
-configs:
-- config_name: votes
-  default: true
-  data_files: data/votes.parquet
-- config_name: pairs
-  data_files: data/pairs.jsonl
----
-
-# Votes on persona dialogue, campaign {campaign}
-
-Blind rankings of replies by {variants}. Annotators saw a persona, a history and a message, and the
-replies in unnamed columns in an order shuffled for every turn and annotator. {votes} rankings of
-{turns} turns by {annotators} annotators; {skipped} turns were skipped, {corrected} rankings were changed
-after the names had been revealed (`correction`).
-
-## votes
-
-One row for each reply that a rating judged, in `data/votes.parquet`. Ratings that were replaced later
-are included; `active` marks those that count. `source` is `gold` for items with fixed replies of known
-quality and `repeat` for turns that came a second time: neither is a vote on the models.
-
-| column | |
-|---|---|
-{columns}
-
-Flags: {flags}.
-
-## pairs
-
-`data/pairs.jsonl`: one preference pair for each reply that an annotator ranked before another of the
-same turn, for Direct Preference Optimization with `python -m pal train align --pairs pairs.jsonl`.
-Fields: `id`, `dialogue`, `persona`, `history` (`user`, `reply`, `selected`), `user`, `selected`
-(0-based persona sentence or null), `chosen`, `rejected`.
-
-## People
-
-Annotators agreed to a notice before anything was stored. They appear as salted hashes. Comments and
-the messages of own chats are what they typed: read them before making this data set public.
-"""
 
 
 def dataset_card(records: Sequence[Record], campaign: str) -> str:

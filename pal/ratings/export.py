@@ -20,6 +20,9 @@ from pal.ratings.dataset import SCHEMA, clean, dataset_card, rows
 from pal.ratings.records import Record, ReplyRecord, Turn, dumps
 from pal.training.pairs import Pair, write_pair
 
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+Writer = Callable[[Sequence[Record], Path, str, bool], list[Path]]
+
 
 def vote_pairs(records: Sequence[Record], campaign: str, *, blind_only: bool = False) -> Iterator[Pair]:
     """A pair for each reply that an annotator ranked before another of its turn.
@@ -63,9 +66,6 @@ def _remembered(turn: Turn, reply: ReplyRecord):
         dataclasses.replace(exchange, selected=selected)
         for exchange, selected in zip(turn.history, earlier, strict=True)
     )
-
-
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write(
@@ -177,7 +177,6 @@ def _lines(path: Path, lines: Iterable[str]) -> Path:
     return path
 
 
-Writer = Callable[[Sequence[Record], Path, str, bool], list[Path]]
 FORMATS: dict[str, Writer] = {
     "csv": _csv,
     "jsonl": _jsonl,

@@ -21,6 +21,7 @@ from pal.errors import DataError, PalError
 from pal.ratings.records import Provenance, ReplyRecord, Turn
 
 _FIELDS = {"id", "kind", "persona", "history", "replies"}
+FIXED = "fixed replies"
 
 
 @dataclass(frozen=True)
@@ -114,9 +115,6 @@ def _replies(rows: Sequence[dict]) -> tuple[FixedReply, ...]:
     if replies and len({reply.text for reply in replies}) < len(replies):
         raise ValueError("two replies of a gold item are the same.")
     return replies
-
-
-FIXED = "fixed replies"
 
 
 def gold_turn(item: Item, campaign: str, decoding: Decoding, moment: datetime) -> Turn:

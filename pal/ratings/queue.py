@@ -21,6 +21,8 @@ from pal.ratings.queries import is_active
 from pal.ratings.records import Rating
 from pal.ratings.store import all_records
 
+REPEAT_LEAST = 3
+
 
 @dataclass(frozen=True)
 class QueueSettings:
@@ -38,9 +40,6 @@ class QueueSettings:
     lease: timedelta = timedelta(minutes=30)
     gold_every: int = 8
     repeat_after: int = 12
-
-
-REPEAT_LEAST = 3
 
 
 @dataclass(frozen=True)

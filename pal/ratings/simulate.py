@@ -96,8 +96,7 @@ def preference_margins(pairs: Sequence[Pair], adapters: Mapping[str, Path]) -> d
     import torch
 
     from pal.dialogue.persona import MAX_SENTENCES
-    from pal.dialogue.prompt import Renderer
-    from pal.dialogue.tokenizer import BaseTokenizer
+    from pal.dialogue.prompt import BaseTokenizer, Renderer
     from pal.models import bases
     from pal.training.align import AlignTask
     from pal.training.policy import Policy, load_adapter

@@ -29,6 +29,15 @@ from pal.ratings.ballots import (
 from pal.ratings.records import FLAGS, Record, ReplyRecord
 from pal.statistics import Estimate, TwoWayBootstrap, mean_of, ratio_of, wilson
 
+KINDS: dict[str, Callable[[ReplyRecord], bool]] = {
+    "all": lambda reply: True,
+    "selected a sentence": lambda reply: reply.selects and reply.selected is not None,
+    "selected none": lambda reply: reply.selects and reply.selected is None,
+    "entails a sentence": lambda reply: "entailment" in reply.verdicts,
+    "contradicts a sentence": lambda reply: "contradiction" in reply.verdicts,
+    "neither": lambda reply: set(reply.verdicts) == {"neutral"},
+}
+
 
 @dataclass(frozen=True)
 class FlagRate:
@@ -42,16 +51,6 @@ class FlagRate:
     kind: str
     replies: int
     rate: Estimate
-
-
-KINDS: dict[str, Callable[[ReplyRecord], bool]] = {
-    "all": lambda reply: True,
-    "selected a sentence": lambda reply: reply.selects and reply.selected is not None,
-    "selected none": lambda reply: reply.selects and reply.selected is None,
-    "entails a sentence": lambda reply: "entailment" in reply.verdicts,
-    "contradicts a sentence": lambda reply: "contradiction" in reply.verdicts,
-    "neither": lambda reply: set(reply.verdicts) == {"neutral"},
-}
 
 
 def flag_rates(ballots: Sequence[Ballot], variants: Sequence[str]) -> tuple[FlagRate, ...]:

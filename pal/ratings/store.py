@@ -19,13 +19,6 @@ from pal.ratings.database import Database, ensure_schema, sqlite_url
 from pal.ratings.records import Deletion, Record, dumps, kind_of, loads
 from pal.settings import Settings
 
-
-def pseudonym(salt: str, purpose: str, text: str) -> str:
-    """Salted hash of an id or address: 32 hex digits (HMAC-SHA-256, cut).
-    ``purpose`` keeps hashes of different things apart."""
-    return hmac.new(salt.encode(), f"{purpose}:{text}".encode(), hashlib.sha256).hexdigest()[:32]
-
-
 _PERSON_COLUMNS = (  # what points at something else is deleted before it
     schema.showings.c.annotator,
     schema.leases.c.annotator,
@@ -34,6 +27,12 @@ _PERSON_COLUMNS = (  # what points at something else is deleted before it
     schema.turns.c.owner,
     schema.consents.c.annotator,
 )
+
+
+def pseudonym(salt: str, purpose: str, text: str) -> str:
+    """Salted hash of an id or address: 32 hex digits (HMAC-SHA-256, cut).
+    ``purpose`` keeps hashes of different things apart."""
+    return hmac.new(salt.encode(), f"{purpose}:{text}".encode(), hashlib.sha256).hexdigest()[:32]
 
 
 class RatingStore:

@@ -115,6 +115,14 @@ _RULES: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = tuple(
 _CLAUSE = re.compile(
     r"[,;.!] |,? (?:but|because|so|since|while|when|although|and (?:i|my|we|he|she|it|they))\b", re.I
 )
+_BANK = Path(__file__).with_name("questions.yaml")
+_STATEMENT = re.compile(r"\b(?:I|my|we|me|our|mine)\b[^.!?]*(?:[.!,;]|$)", re.I)
+_EXCHANGES = 6  # of one synthetic dialogue
+_SMALL_TALK, _UNANSWERABLE, _UNRELATED = 0.22, 0.12, 0.08  # share of the exchanges
+_BY_TOPIC, _BY_SENTENCE = (
+    0.45,
+    0.75,
+)  # of the answers: asked by topic, about the sentence, the rest by an echo
 
 
 def question_about(sentence: str, rng: random.Random) -> str:
@@ -132,16 +140,6 @@ def _second_person(text: str) -> str:
     if words[0][1:] == words[0][1:].lower():
         words[0] = words[0].lower()
     return " ".join(_SECOND_PERSON.get(word.lower(), word) for word in words)
-
-
-_BANK = Path(__file__).with_name("questions.yaml")
-_STATEMENT = re.compile(r"\b(?:I|my|we|me|our|mine)\b[^.!?]*(?:[.!,;]|$)", re.I)
-_EXCHANGES = 6  # of one synthetic dialogue
-_SMALL_TALK, _UNANSWERABLE, _UNRELATED = 0.22, 0.12, 0.08  # share of the exchanges
-_BY_TOPIC, _BY_SENTENCE = (
-    0.45,
-    0.75,
-)  # of the answers: asked by topic, about the sentence, the rest by an echo
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ from pal.training.policy import collate, trained_selections
 from pal.training.questions import question_examples
 from pal.training.recipe import Recipe
 
+_SEED = 7
+
 
 class SftTask:
     """Dialogues as whole sequences; ``selects=False`` is the baseline."""
@@ -127,9 +129,6 @@ def accelerator_for(recipe: Recipe) -> Accelerator:
     return Accelerator(
         mixed_precision="bf16" if recipe.precision == "bf16" else "no", cpu=not torch.cuda.is_available()
     )
-
-
-_SEED = 7
 
 
 class Development:

@@ -22,8 +22,11 @@ from pal.ui.leaderboard import count
 from pal.ui.pages import QUIET, Attempts, address
 from pal.ui.render import escape
 
+FORMATS = ("csv", "jsonl", "parquet", "pairs")
+ASK = "Enter the password first."
 
-def progress(seen: AdminProgress, status: str) -> str:
+
+def progress_html(seen: AdminProgress, status: str) -> str:
     """The campaign in numbers, then a row for each annotator and each item."""
     share = 100 * seen.full // seen.items if seen.items else 100
     annotators = [
@@ -50,10 +53,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
     body = "".join(line(row, "td") for row in rows)
     return f'<div class="results-table"><table>{line(head, "th")}{body}</table></div>'
-
-
-FORMATS = ("csv", "jsonl", "parquet", "pairs")
-ASK = "Enter the password first."
 
 
 def add_page(desk: RatingDesk, password: str) -> None:
@@ -83,13 +82,13 @@ def add_page(desk: RatingDesk, password: str) -> None:
             word: "",
             outside: gr.update(visible=False),
             inside: gr.update(visible=True),
-            progress: progress(desk.admin_progress(), desk.status()),
+            progress: progress_html(desk.admin_progress(), desk.status()),
         }
 
     def show(allowed: bool) -> dict[Any, Any]:
         if not allowed:
             return {notice: render.notice(ASK)}
-        return {notice: "", progress: progress(desk.admin_progress(), desk.status())}
+        return {notice: "", progress: progress_html(desk.admin_progress(), desk.status())}
 
     def export_all(allowed: bool) -> Iterator[dict[Any, Any]]:
         if not allowed:

@@ -10,9 +10,10 @@ import gradio as gr
 from pal.chat import wording
 from pal.chat.conversation import DEFAULT_CONTINUED, LIMITS, Chat, ChatTurn
 from pal.chat.selection import SelectionSettings
-from pal.dialogue.persona import MAX_SENTENCES, Example
+from pal.dialogue.persona import MAX_SENTENCE_CHARS, MAX_SENTENCES, Example, Persona
 from pal.engines.base import VARIANTS, Decoding
-from pal.ui import persona_rows, render
+from pal.errors import PersonaError
+from pal.ui import render
 from pal.ui.render import escape
 
 SUGGESTIONS = 4
@@ -155,9 +156,18 @@ def probabilities(parts: PersonaParts, rows: Sequence[str], last: ChatTurn | Non
     }
 
 
+def row_status(rows: Sequence[str]) -> tuple[str, bool]:
+    """One line about the rows, and whether they can be used as they are."""
+    try:
+        count = len(Persona.parse(rows))
+    except PersonaError as error:
+        return str(error), False
+    return f"{count} of {MAX_SENTENCES} sentences, each up to {MAX_SENTENCE_CHARS} characters", True
+
+
 def status_line(rows: Sequence[str]) -> str:
     """The line under the rows: how many there are, or what is wrong."""
-    text, fine = persona_rows.status(rows)
+    text, fine = row_status(rows)
     style = "pal-hint" if fine else "pal-hint pal-wrong"
     return f'<p class="{style}" role="status">{escape(text)}</p>'
 

@@ -16,6 +16,8 @@ from pal.ui.render import escape
 STYLES = tuple(REPOSITORY / "assets" / name for name in ("style.css", "rate.css", "results.css"))
 FONT = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
+QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+PAGES = {"": "Explore", "rate": "Rate", "results": "Results"}  # path, name
 
 
 def theme() -> gr.themes.Base:
@@ -28,9 +30,6 @@ def theme() -> gr.themes.Base:
         font=FONT,
         font_mono=MONO,
     )
-
-
-QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 class TooManyAttempts(PalError):
@@ -81,9 +80,6 @@ def address(request: gr.Request) -> str:
     forwarded = request.headers.get("x-forwarded-for", "")
     peer = request.client.host if request.client else ""
     return forwarded.split(",")[-1].strip()[:100] or peer or "unknown"
-
-
-PAGES = {"": "Explore", "rate": "Rate", "results": "Results"}  # path, name
 
 
 def add_banner(current: str, text: str, corner: str = "") -> None:

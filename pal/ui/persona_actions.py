@@ -1,4 +1,4 @@
-"""What the persona editor's buttons do."""
+"""The persona editor: its rows, plain lists of texts, and what its buttons do."""
 
 from __future__ import annotations
 
@@ -8,13 +8,45 @@ from typing import Any
 
 import gradio as gr
 
-from pal.dialogue.persona import MAX_SENTENCES, Example, another
+from pal.dialogue.persona import MAX_SENTENCES, Example, Persona, another
 from pal.errors import PersonaError
-from pal.ui import persona_rows
 from pal.ui.layout import SUGGESTIONS, ChatParts, PersonaParts, probabilities, status_line
 from pal.ui.render import notice
 
 Values = dict[Any, Any]
+
+
+def remove(rows: Sequence[str], index: int) -> list[str]:
+    """The rows without one; at least one row stays."""
+    return [*rows[:index], *rows[index + 1 :]] or [""]
+
+
+def move_up(rows: Sequence[str], index: int) -> list[str]:
+    """The rows with one moved before its neighbour."""
+    rows = list(rows)
+    if index > 0:
+        rows[index - 1 : index + 1] = [rows[index], rows[index - 1]]
+    return rows
+
+
+def add(rows: Sequence[str]) -> list[str]:
+    """The rows with a blank one at the end.
+
+    Raises:
+        PersonaError: there is no room for one more.
+    """
+    if len(rows) >= MAX_SENTENCES:
+        raise PersonaError(f"A persona has at most {MAX_SENTENCES} sentences. Remove one first.")
+    return [*rows, ""]
+
+
+def from_text(text: str | None) -> list[str]:
+    """Rows from text with one sentence a line.
+
+    Raises:
+        PersonaError: the sentences break a limit.
+    """
+    return list(Persona.parse((text or "").splitlines()).sentences)
 
 
 class PersonaActions:
@@ -59,23 +91,23 @@ class PersonaActions:
     def add(self, values: Values) -> Values:
         """One blank row more."""
         try:
-            return self._show(values, persona_rows.add(self._rows(values)))
+            return self._show(values, add(self._rows(values)))
         except PersonaError as error:
             return {self._chat.notice: notice(str(error))}
 
     def remove(self, index: int):
         """Handler that takes a row away."""
-        return lambda values: self._show(values, persona_rows.remove(self._rows(values), index))
+        return lambda values: self._show(values, remove(self._rows(values), index))
 
     def move_up(self, index: int):
         """Handler that moves a row before its neighbour."""
-        return lambda values: self._show(values, persona_rows.move_up(self._rows(values), index))
+        return lambda values: self._show(values, move_up(self._rows(values), index))
 
     def use_text(self, values: Values) -> Values:
         """Sentences from the text box, which is emptied; on a problem both stay
         as they are."""
         try:
-            rows = persona_rows.from_text(values[self._persona.text])
+            rows = from_text(values[self._persona.text])
         except PersonaError as error:
             return {self._chat.notice: notice(str(error))}
         return {**self._show(values, rows), self._persona.text: ""}

@@ -25,6 +25,8 @@ from pal.ui.pages import Attempts, address
 from pal.ui.rate_maker import TurnMaker
 
 LONGEST = 20_000  # characters of any one text
+ANSWERS_A_PAGE = 20
+AHEAD = 2  # items made ahead for one annotator
 
 
 class Payload:
@@ -81,10 +83,6 @@ class Payload:
             comment=self.text("comment", MAX_COMMENT_CHARS).strip(),
             correction=self.truth("correction"),
         )
-
-
-ANSWERS_A_PAGE = 20
-AHEAD = 2  # items made ahead for one annotator
 
 
 class RateActions:

@@ -23,6 +23,10 @@ from pal.ratings.items import Item
 from pal.ratings.records import Turn
 from pal.settings import Settings
 
+MOST_AHEAD = 16  # turns that wait to be shown or made, over all visitors
+MakeTurn = Callable[[TurnRequest, str | None, str | None, Cancel], Turn]
+log = logging.getLogger(__name__)
+
 
 def first_request(persona: Persona, message: str, session: str) -> TurnRequest:
     """The first turn of a chat. ``session`` names its cache in the engine."""
@@ -58,9 +62,6 @@ def _request(
     return TurnRequest(persona, message, histories, Decoding(), secrets.randbelow(MAX_SEED), session)
 
 
-MOST_AHEAD = 16  # turns that wait to be shown or made, over all visitors
-
-MakeTurn = Callable[[TurnRequest, str | None, str | None, Cancel], Turn]
 """(request, item id or None, owner or None, cancel) → the finished turn."""
 
 
@@ -163,9 +164,6 @@ def _result(job: _Ahead) -> Turn | None:
 def _check(cancel: Cancel) -> None:
     if cancel.is_set:
         raise Cancelled("Stopped, because the page was left.")
-
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

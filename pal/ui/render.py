@@ -11,13 +11,6 @@ from pal.chat.wording import MARKS, NAMES, WORDS, Badge, badges, describe_decodi
 from pal.engines.base import SELECTING_VARIANTS, VARIANTS
 
 _TEMPLATE_CHARACTERS = str.maketrans({"{": "&#123;", "}": "&#125;", "$": "&#36;", "`": "&#96;"})
-
-
-def escape(text: str) -> str:
-    """Text as literal HTML, also inert inside a client-side template."""
-    return html.escape(text).translate(_TEMPLATE_CHARACTERS)
-
-
 CAPTIONS = {
     "baseline": "Ordinary fine-tuning: sees the whole persona, selects nothing.",
     "stage1": "Also learned to select the sentence that matters, then reply with it.",
@@ -31,6 +24,11 @@ INTRODUCTION = (
     "One small language model at three stages of training. Edit who it is, say something, "
     "and compare the three replies and the persona sentence each was built on."
 )
+
+
+def escape(text: str) -> str:
+    """Text as literal HTML, also inert inside a client-side template."""
+    return html.escape(text).translate(_TEMPLATE_CHARACTERS)
 
 
 def notice(text: str, kind: str = "problem") -> str:

@@ -19,9 +19,10 @@ FOLDER = REPOSITORY / "assets" / "results"
 REPORT = "README.md"
 IMAGES = {".png": "image/png", ".svg": "image/svg+xml", ".webp": "image/webp"}
 MOST_BYTES = 2_000_000  # of one picture
+INTRODUCTION = "What training changed, measured: on held-out dialogues, on plain questions, and by votes."
 
 
-def report(folder: Path = FOLDER) -> str:
+def report_html(folder: Path = FOLDER) -> str:
     """The report with its pictures inside, then a figure for every other picture
     there. Files are read anew, so that new results show without a restart."""
     pictures = {path.name: path for path in sorted(folder.glob("*")) if path.suffix in IMAGES}
@@ -65,9 +66,6 @@ def _picture(path: Path, text: str) -> str:
     return f'<img alt="{escape(text)}" src="data:{IMAGES[path.suffix]};base64,{data}">'
 
 
-INTRODUCTION = "What training changed, measured: on held-out dialogues, on plain questions, and by votes."
-
-
 def add_page(page: gr.Blocks, leaderboard: Callable[[], str]) -> None:
     """Put Results into ``page``, which is being built. Both parts are made anew
     for every visit."""
@@ -75,4 +73,4 @@ def add_page(page: gr.Blocks, leaderboard: Callable[[], str]) -> None:
     with gr.Column(elem_id="pal-results", min_width=0):
         votes = gr.HTML("", elem_id="pal-leaderboard")
         report = gr.HTML("", elem_id="pal-report")
-    page.load(lambda: (leaderboard(), report()), outputs=[votes, report], queue=False, **QUIET)
+    page.load(lambda: (leaderboard(), report_html()), outputs=[votes, report], queue=False, **QUIET)

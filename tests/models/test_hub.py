@@ -226,7 +226,7 @@ def test_a_cache_that_cannot_be_written_is_told(hub, wheels, tmp_path):
 
 def test_two_processes_fetch_once(hub, wheels, tmp_path):
     code = (
-        "import sys; from pathlib import Path; from tests.test_checkpoints import fetch, source_of; "
+        "import sys; from pathlib import Path; from tests.models.test_hub import fetch, source_of; "
         "fetch(source_of(), Path(sys.argv[1]), progress=False)"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "cache")]

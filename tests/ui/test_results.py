@@ -20,7 +20,7 @@ def test_the_report_shows_its_tables_and_pictures(tmp_path):
     )
     for name in ("one.png", "two-more.png"):
         (tmp_path / name).write_bytes(PNG)
-    html = results.report(tmp_path)
+    html = results.report_html(tmp_path)
     assert "<h1>Results</h1>" in html and "<td>1</td>" in html
     assert html.count("data:image/png;base64,") == 2
     assert '<img alt="A plot"' in html and "<figcaption>two more</figcaption>" in html
@@ -32,14 +32,14 @@ def test_the_report_shows_no_picture_from_elsewhere(tmp_path, address):
     folder.mkdir()
     (tmp_path / "secret.png").write_bytes(PNG)
     (folder / "README.md").write_text(f"![x]({address}) <script>alert(1)</script>")
-    html = results.report(folder)
+    html = results.report_html(folder)
     assert "<img" not in html and "<script" not in html and "data:" not in html
 
 
 def test_new_results_show_without_a_restart(tmp_path):
-    assert "No results have been written yet" in results.report(tmp_path)
+    assert "No results have been written yet" in results.report_html(tmp_path)
     (tmp_path / "README.md").write_text("Here they are.")
-    assert "Here they are." in results.report(tmp_path)
+    assert "Here they are." in results.report_html(tmp_path)
 
 
 def voted(folder, annotators: int, items: int = 4):
