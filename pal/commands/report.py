@@ -22,19 +22,20 @@ from pathlib import Path
 from typing import Any
 
 from pal.errors import DataError
-from pal.evaluation.report_data import SAMPLES, Evaluation, read_json, read_samples
-from pal.evaluation.report_plots import panels, win_matrix
-from pal.evaluation.report_sections import consistency_section, conversations_section
-from pal.evaluation.report_tables import PARROTING, PERSONA, SELECTION
-from pal.evaluation.report_text import SELECTORS, Sources, readme_section, whole_report
+from pal.evaluation.plots import draw
+from pal.evaluation.report import SAMPLES, Evaluation, Report, read_json, read_samples
+from pal.files import write_text
 from pal.settings import REPOSITORY
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
-MEASURED = {"questions": "plain_questions.json", "bench": "bench.json", "relevance": "relevance.json"}
+MEASURED = {
+    "questions": "plain_questions.json",
+    "bench": "bench.json",
+    "relevance": "relevance.json",
+    "conversations": "conversations.json",
+    "labels": "labels.json",
+}
 CONSISTENCY = ("consistency_dev.json", "consistency_challenge.json")
-LABELS = "labels.json"
-CONVERSATIONS = "conversations.json"
-NOTES = "notes.md"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,48 +68,32 @@ def run(args: argparse.Namespace) -> int:
     replies = Evaluation.read(args.replies)
     ablations = Evaluation.read(args.ablations) if args.ablations else None
     samples = read_samples(args.samples, SAMPLES) if args.samples else []
-    args.out.mkdir(parents=True, exist_ok=True)
     for name, evaluation in (("dev.json", replies), ("dev-ablations.json", ablations)):
         if evaluation:
             numbers = json.dumps(evaluation.results, ensure_ascii=False, separators=(",", ":"))
-            _write(args.out / name, numbers + "\n")
-    sources = Sources(
+            write_text(args.out / name, numbers + "\n")
+    measured = {name: _read(args.out / file) for name, file in MEASURED.items()}
+    measured["consistency"] = [content for name in CONSISTENCY if (content := _read(args.out / name))]
+    notes = args.out / "notes.md"
+    report = Report(
         replies,
         ablations,
         samples,
-        **{name: _found(args.out / file) for name, file in MEASURED.items()},
-        included=[
-            conversations_section(_found(args.out / CONVERSATIONS)),
-            consistency_section(
-                [found for name in CONSISTENCY if (found := _found(args.out / name))],
-                _found(args.out / LABELS),
-            ),
-            (args.out / NOTES).read_text(encoding="utf-8") if (args.out / NOTES).is_file() else "",
-        ],
-        plots=draw(replies, args.out),
+        measured,
+        notes.read_text(encoding="utf-8") if notes.is_file() else "",
+        draw(replies, args.out),
     )
-    _write(args.out / "README.md", whole_report(sources))
+    write_text(args.out / "README.md", report.render("report"))
     folder = Path(os.path.relpath(args.out, args.readme.parent)).as_posix()
-    _write(args.readme, replace_between_markers(readme, readme_section(sources, folder), args.readme))
+    results = report.render("readme", folder=folder)
+    write_text(args.readme, replace_between_markers(readme, results, args.readme))
     print(f"Written: {args.out / 'README.md'}, {args.readme}")
     return 0
 
 
-def _found(path: Path) -> Any:
+def _read(path: Path) -> dict[str, Any] | None:
     """What a measuring command wrote; None where it has not been run."""
     return read_json(path, "write it anew") if path.is_file() else None
-
-
-def draw(replies: Evaluation, out: Path) -> list[str]:
-    """The plots that there are numbers for; their names."""
-    names = replies.contenders("replies")
-    selectors = [*replies.contenders("selection"), *SELECTORS]
-    made = {
-        "replies": panels(replies, names, (*PERSONA[:4], PARROTING[1]), out / "replies.svg"),
-        "win_rates": win_matrix(replies, names, out / "win_rates.svg"),
-        "selection": panels(replies, selectors, SELECTION, out / "selection.svg"),
-    }
-    return [name for name, done in made.items() if done]
 
 
 def replace_between_markers(text: str, content: str, path: Path) -> str:
@@ -121,7 +106,3 @@ def replace_between_markers(text: str, content: str, path: Path) -> str:
         raise DataError(f"{path}: “{BEGIN}” and, below it, “{END}” must stand there once each.")
     head, tail = text[: text.index(BEGIN) + len(BEGIN)], text[text.index(END) :]
     return f"{head}\n{content}{tail}"
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

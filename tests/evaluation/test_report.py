@@ -9,9 +9,9 @@ import pytest
 
 from pal.commands import report
 from pal.errors import DataError
-from pal.evaluation.report_data import Evaluation
-from pal.evaluation.report_tables import Metric, prose, telling_pairs, title
+from pal.evaluation.report import Evaluation, Metric, escaped
 from pal.files import sha256
+from pal.settings import REPOSITORY
 from pal.statistics import Estimate
 
 
@@ -28,12 +28,25 @@ def selection(accuracy):
     return {name: number(accuracy) for name in ("hit_at_1", "auc", "accuracy", "f1")}
 
 
+def contender(variant, choice="predicted", adapter=None):
+    return {
+        "variant": variant,
+        "choice": choice,
+        "adapter": adapter or variant,
+        "engine": {"name": "llama.cpp", "quantisation": "Q4_1"},
+    }
+
+
 RESULTS = {
     "settings": {
         "data": {"file": "dialogues_dev.jsonl", "sha256": "x", "limit": 50, "part": "report"},
         "contenders": {
-            name: {"variant": name.split("-")[0], "engine": {"name": "llama.cpp", "quantisation": "Q4_1"}}
-            for name in ("baseline", "aligned", "aligned-none")
+            name: contender(variant, choice)
+            for name, variant, choice in (
+                ("baseline", "baseline", "predicted"),
+                ("aligned", "aligned", "predicted"),
+                ("aligned-none", "aligned", "none"),
+            )
         },
         "win_rate_margin": 0.1,
         "decoding": {"temperature": 0.7, "top_p": 0.9},
@@ -111,6 +124,18 @@ def place(tmp_path):
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def drawn(request, monkeypatch):
+    """Plots cost seconds: only tests that ask for ``plots`` draw them."""
+    if "plots" not in request.fixturenames:
+        monkeypatch.setattr(report, "draw", lambda *_: ["replies", "win_rates", "selection"])
+
+
+@pytest.fixture
+def plots():
+    """Asks for real plots."""
+
+
 def run(place, *options):
     parser = argparse.ArgumentParser()
     report.add_arguments(parser)
@@ -146,7 +171,7 @@ def test_the_whole_report_has_differences_win_rates_and_the_command(place):
     assert command in re.sub(r" \\\n\s+", " ", whole)
 
 
-def test_plots_are_small_readable_and_the_same_for_the_same_numbers(place):
+def test_plots_are_small_readable_and_the_same_for_the_same_numbers(place, plots):
     _, whole = run(place)
     plots = sorted((place / "assets" / "results").glob("*.svg"))
     assert [plot.name for plot in plots] == ["replies.svg", "selection.svg", "win_rates.svg"]
@@ -315,19 +340,57 @@ def test_a_difference_is_known_both_ways_round():
     assert found.win("gold", "aligned", "win") is None
 
 
+CONTENDERS = {
+    **{name: contender(name) for name in ("baseline", "stage1", "aligned")},
+    "untuned": contender("baseline", adapter="none"),
+    "dpo": contender("baseline", adapter="dpo"),
+    "stage1-none": contender("stage1", "none"),
+    "told": contender("aligned", "gold"),  # what it is, its settings say, not its name
+}
+
+
 def test_pairs_that_answer_a_question():
-    names = ["baseline", "stage1", "aligned", "untuned", "dpo", "stage1-none", "aligned-oracle", "gold"]
-    assert telling_pairs(names) == [
+    evaluation = Evaluation({"settings": {"contenders": CONTENDERS}})
+    assert evaluation.telling_pairs([*CONTENDERS, "gold"]) == [
         ("aligned", "stage1"), ("stage1", "baseline"), ("aligned", "baseline"), ("untuned", "baseline"),
-        ("dpo", "baseline"), ("stage1-none", "stage1"), ("aligned-oracle", "aligned"), ("gold", "aligned"),
+        ("dpo", "baseline"), ("stage1-none", "stage1"), ("told", "aligned"), ("gold", "aligned"),
     ]  # fmt: skip
-    assert telling_pairs(["aligned-none"]) == []
+    assert evaluation.telling_pairs(["stage1-none"]) == []
+    assert evaluation.telling_pairs(["baseline", "stage1", "dpo"], known=["baseline", "stage1"]) == [
+        ("dpo", "baseline")
+    ]
 
 
 def test_titles_and_cells():
-    assert title("stage1-oracle") == "Stage 1, gold sentence"
-    assert title("dpo_from_baseline") == "dpo from baseline"
+    evaluation = Evaluation({"settings": {"contenders": CONTENDERS}})
+    assert evaluation.title("told") == "Aligned, gold sentence"
+    assert evaluation.title("stage1-none") == "Stage 1, no selection"
+    assert evaluation.title("dpo_from_baseline") == "dpo from baseline"
     assert Metric("", "", "", 1, 100).show(Estimate(0.123, 0.1, 0.2)) == "12.3 % (10.0 to 20.0)"
     assert Metric("", "", "").show(None) == "–"
     assert Metric("", "", "", 2).show(Estimate(0.5, float("nan"), float("nan"))) == "0.50"
-    assert prose("a\nb  [c]") == r"a b \[c\]"
+    assert escaped("a\nb  [c] _d_ e_f <g> | *") == r"a b \[c\] \_d\_ e_f &lt;g&gt; \| \*"
+
+
+def test_the_committed_report_is_that_of_the_committed_numbers(tmp_path):
+    """All but the samples, whose replies are not committed."""
+    committed = REPOSITORY / "assets" / "results"
+    out = tmp_path / "assets" / "results"
+    out.mkdir(parents=True)
+    for path in (*committed.glob("*.json"), committed / "notes.md"):
+        (out / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "README.md").write_text(README)
+    options = []
+    for name, option in (("dev", "--replies"), ("dev-ablations", "--ablations")):
+        results = json.loads((committed / f"{name}.json").read_text())
+        options += [option, str(write(tmp_path / name, results))]
+    parser = argparse.ArgumentParser()
+    report.add_arguments(parser)
+    options += ["--out", str(out), "--readme", str(tmp_path / "README.md")]
+    assert report.run(parser.parse_args(options)) == 0
+
+    def sections(path):
+        parts = re.split(r"^(?=##)", path.read_text(), flags=re.M)
+        return [part for part in parts if "## Sample" not in part and "## Commands" not in part]
+
+    assert sections(out / "README.md") == sections(committed / "README.md")
