@@ -118,6 +118,15 @@ def _sft(args: argparse.Namespace) -> int:
     recipe = _recipe(args)
     examples, hashes = load_examples(recipe, args.data)
     renderer = _renderer()
+    development = None
+    if args.dev:
+        selects = recipe.task == "stage1"
+        development = Development(args.dev, recipe.dev_dialogues, renderer, selects=selects)
+        if development.size < recipe.dev_dialogues:
+            print(
+                f"{args.dev}: {development.size} dialogues for the learning curve, "
+                f"fewer than the recipe's dev_dialogues ({recipe.dev_dialogues})."
+            )
     accelerator = accelerator_for(recipe)
     model = new_adapter(bases.load_base_model(), recipe.rank, recipe.alpha, recipe.dropout, recipe.seed)
     policy = Policy(model, renderer.option_ids(MAX_SENTENCES))
@@ -125,8 +134,7 @@ def _sft(args: argparse.Namespace) -> int:
         policy.compile_layers()
     task = SftTask(examples, renderer, recipe, accelerator.device)
     measure = None
-    if args.dev:
-        development = Development(args.dev, recipe.dev_dialogues, renderer, selects=task.selects)
+    if development:
 
         def measure(trained):
             return development.measure(trained, accelerator.device)

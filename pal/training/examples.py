@@ -34,8 +34,9 @@ class Example:
 def from_dialogue(dialogue: Dialogue, speaker: str = "B", *, exhaustive: bool = True) -> Example | None:
     """The example of ``speaker``; None when the speaker has no persona or says nothing.
 
-    Consecutive turns of one speaker are joined. A persona of more than nine
-    sentences keeps the labelled ones first, then the earliest.
+    Consecutive turns of one speaker are joined, with the labels of all; they are
+    unlabelled when one of them is. A persona of more than nine sentences keeps the
+    labelled ones first, then the earliest.
     """
     sentences = dialogue.personas.get(speaker, ())
     exchanges: list[Exchange] = []
@@ -47,12 +48,11 @@ def from_dialogue(dialogue: Dialogue, speaker: str = "B", *, exhaustive: bool = 
         if turn.speaker != speaker:
             pending.append(text)
         elif previous == speaker and exchanges:
-            joined = exchanges[-1].reply + " " + text
-            exchanges[-1] = Exchange(exchanges[-1].user, joined, exchanges[-1].selected)
+            exchanges[-1] = Exchange(exchanges[-1].user, exchanges[-1].reply + " " + text)
+            labels[-1] = _union(labels[-1], turn.persona)
         else:
-            label = turn.persona
-            exchanges.append(Exchange(" ".join(pending) or None, text, label[0] if label else None))
-            labels.append(label)
+            exchanges.append(Exchange(" ".join(pending) or None, text))
+            labels.append(turn.persona)
             pending = []
         previous = turn.speaker
     if not sentences or not exchanges:
@@ -63,7 +63,8 @@ def from_dialogue(dialogue: Dialogue, speaker: str = "B", *, exhaustive: bool = 
         id=f"{dialogue.id}/{speaker}",
         sentences=tuple(naturalise(sentences[index]) for index in keep),
         exchanges=tuple(
-            Exchange(exchange.user, exchange.reply, place.get(exchange.selected)) for exchange in exchanges
+            replace(exchange, selected=place.get(label[0]) if label else None)
+            for exchange, label in zip(exchanges, labels, strict=True)
         ),
         labels=tuple(
             None if label is None else tuple(place[index] for index in label if index in place)
@@ -71,6 +72,10 @@ def from_dialogue(dialogue: Dialogue, speaker: str = "B", *, exhaustive: bool = 
         ),
         exhaustive=exhaustive,
     )
+
+
+def _union(first: tuple[int, ...] | None, second: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    return None if first is None or second is None else tuple(dict.fromkeys(first + second))
 
 
 def _kept(sentences: Sequence[str], labels: Sequence[tuple[int, ...] | None]) -> list[int]:

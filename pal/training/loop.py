@@ -21,12 +21,14 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
+import yaml
 from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
 from pal.errors import RecipeError
-from pal.training.recipe import Recipe
+from pal.files import write_text
+from pal.training.recipe import Recipe, build_recipe
 
 
 class Task(Protocol):
@@ -135,22 +137,25 @@ def _step(task, policy, optimizer, recipe, step, steps, accelerator) -> dict:
     counts = task.counts(items)
     torch.manual_seed(hash((recipe.seed, step)) % 2**31)
     mine = items[accelerator.process_index :: accelerator.num_processes]
+    share = (
+        1.0 if mine else 0.0
+    )  # without a share: a pass of no weight, since all processes average gradients
     sums = dict.fromkeys(counts, 0.0)
-    groups = task.micro_batches(mine)
+    groups = task.micro_batches(mine or items[:1])
     for number, group in enumerate(groups):
         losses = task.losses(policy, group)
         # counts are of the whole batch and processes average their gradients
         scaled = [
             task.weights[name] * losses[name] / max(1, counts[name]) for name in counts if task.weights[name]
         ]
-        loss = sum(scaled) * accelerator.num_processes
+        loss = share * sum(scaled) * accelerator.num_processes
         if number + 1 < len(groups):
             with accelerator.no_sync(policy):
                 accelerator.backward(loss)
         else:
             accelerator.backward(loss)
         for name in counts:
-            sums[name] += float(losses[name].detach())
+            sums[name] += share * float(losses[name].detach())
     accelerator.clip_grad_norm_([p for p in policy.parameters() if p.requires_grad], recipe.clip)
     rate = learning_rate(recipe, step, steps)
     for group in optimizer.param_groups:
@@ -179,15 +184,16 @@ class _Run:
 
     def resume(self, policy, optimizer) -> tuple[int, list[dict], float]:
         """(next step, curve so far, seconds so far); restores weights and optimizer."""
-        state = self.out / "state"
-        if not (state / "state.json").exists():
+        pointer = self.out / "state" / "state.json"
+        if not pointer.exists():
             return 0, [], 0.0
-        saved = json.loads((state / "state.json").read_text())
-        if saved["recipe"] != self.recipe.resolved() or saved["data"] != self.hashes:
+        saved = json.loads(pointer.read_text())
+        if not self._continues(saved):
             raise RecipeError(
                 f"{self.out} holds a run with another recipe or other data: resume it with those, "
                 "or give another --out, or delete the folder."
             )
+        state = pointer.parent / saved.get("folder", ".")  # runs of old have it beside the file
         weights = load_file(state / "weights.safetensors")
         missing = policy.load_state_dict(weights, strict=False).unexpected_keys
         if missing:
@@ -197,31 +203,20 @@ class _Run:
         optimizer.load_state_dict(torch.load(state / "optimizer.pt", weights_only=True))
         return saved["step"], saved["curve"], saved["seconds"]
 
+    def _continues(self, saved: dict) -> bool:
+        """Same data, same settings; one that the saved recipe lacks has its default."""
+        try:
+            recipe = build_recipe(yaml.safe_load(saved["recipe"]), str(self.out))
+        except RecipeError:
+            return False
+        return recipe == self.recipe and saved["data"] == self.hashes
+
     def save(self, policy, optimizer, step: int, curve: list[dict], seconds: float) -> None:
-        """Write state, adapter and record; each folder appears whole or not at all."""
+        """Write adapter, record and, last, the state: a run that is killed before that
+        goes on from the state before, and writes them again."""
         self.accelerator.wait_for_everyone()
         if not self.accelerator.is_main_process:
             return
-        self.out.mkdir(parents=True, exist_ok=True)
-        fresh = self.out / "state.new"
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir()
-        weights = {
-            name: value.detach().cpu().contiguous()
-            for name, value in policy.named_parameters()
-            if value.requires_grad
-        }
-        save_file(weights, fresh / "weights.safetensors")
-        torch.save(optimizer.state_dict(), fresh / "optimizer.pt")
-        state = {
-            "recipe": self.recipe.resolved(),
-            "data": self.hashes,
-            "step": step,
-            "curve": curve,
-            "seconds": seconds,
-        }
-        (fresh / "state.json").write_text(json.dumps(state))
-        _replace_folder(fresh, self.out / "state")
         save_adapter(policy.model, self.out / "adapter", policy.base_name)
         record = {
             "recipe": self.recipe.resolved(),
@@ -232,7 +227,26 @@ class _Run:
             "hardware": hardware(self.accelerator),
             "curve": curve,
         }
-        (self.out / "record.json").write_text(json.dumps(record, indent=1) + "\n")
+        write_text(self.out / "record.json", json.dumps(record, indent=1) + "\n")
+        self._save_state(policy, optimizer, {"step": step, "curve": curve, "seconds": seconds})
+
+    def _save_state(self, policy, optimizer, progress: dict) -> None:
+        """A folder for each step; ``state.json`` names the one that counts, and changes at once."""
+        states = self.out / "state"
+        fresh = states / f"step-{progress['step']}"
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        weights = {
+            name: value.detach().cpu().contiguous()
+            for name, value in policy.named_parameters()
+            if value.requires_grad
+        }
+        save_file(weights, fresh / "weights.safetensors")
+        torch.save(optimizer.state_dict(), fresh / "optimizer.pt")
+        state = {"recipe": self.recipe.resolved(), "data": self.hashes, **progress, "folder": fresh.name}
+        write_text(states / "state.json", json.dumps(state))
+        for other in set(states.iterdir()) - {fresh, states / "state.json"}:
+            shutil.rmtree(other) if other.is_dir() else other.unlink()
 
 
 def _replace_folder(fresh: Path, place: Path) -> None:

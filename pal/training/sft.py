@@ -132,16 +132,26 @@ def accelerator_for(recipe: Recipe) -> Accelerator:
 
 
 class Development:
-    """Measures a policy on ``dialogues`` seeded dialogues of a file."""
+    """Measures a policy on ``dialogues`` seeded dialogues of a file, or on all when it has fewer.
+
+    ``size`` dialogues are measured.
+
+    Raises:
+        DataError: the file cannot be read, or speaker B has a persona in none of them.
+    """
 
     def __init__(self, path: Path, dialogues: int, renderer: Renderer, *, selects: bool):
-        chosen = random.Random(_SEED).sample(read_dialogues(path), dialogues)
+        given = read_dialogues(path)
+        chosen = random.Random(_SEED).sample(given, min(dialogues, len(given)))
         examples = [from_dialogue(dialogue) for dialogue in chosen]
         self._sequences = [
             renderer.training_sequence(example.sentences, example.exchanges, example.labels, selects=selects)
             for example in examples
             if example is not None
         ]
+        self.size = len(self._sequences)
+        if not self.size:
+            raise DataError(f"{path}: speaker B has no persona in it, so it gives no learning curve.")
         self._pad = renderer.end_id
 
     @torch.no_grad()

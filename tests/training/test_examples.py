@@ -1,5 +1,6 @@
 """Dialogues and persona replies as training examples."""
 
+import dataclasses
 import json
 import random
 import re
@@ -8,6 +9,7 @@ import pytest
 
 from pal.dialogue.turns import Dialogue, Exchange, Utterance
 from pal.errors import DataError
+from pal.evaluation.turns import gold_turns
 from pal.training.examples import Example, from_dialogue, mistaken, shuffled, without_parroting
 from pal.training.questions import question_about, question_bank, question_examples
 
@@ -31,6 +33,19 @@ def test_turns_become_exchanges_with_labels():
         Exchange("Ok.", "Bye.", None),
     )
     assert example.labels == ((0,), (2, 1), None)
+
+
+@pytest.mark.parametrize(
+    ("labels", "joined"),
+    [([(0,), (1,)], (0, 1)), ([(), (2,)], (2,)), ([(1, 0), (0, 2)], (1, 0, 2)), ([(0,), None], None)],
+)
+def test_joined_turns_have_the_labels_of_all_as_in_evaluation(labels, joined):
+    turns = (Utterance("A", "hi !"), *(Utterance("B", "well .", label) for label in labels))
+    dialogue = dataclasses.replace(DIALOGUE, turns=turns)
+    example = from_dialogue(dialogue)
+    assert example.labels == (joined,)
+    assert example.exchanges[0].selected == (joined[0] if joined else None)
+    assert [turn.labels for turn in gold_turns(dialogue)] == [joined]
 
 
 def test_the_other_speaker_opens_without_a_user_turn():
