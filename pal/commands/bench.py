@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reference-repeats", type=int, default=1, help="conversations for transformers (default: 1)"
     )
-    parser.add_argument("--long-turns", type=int, default=20, help="turns of the long chat (default: 20)")
+    parser.add_argument("--long-turns", type=int, default=40, help="turns of the long chat (default: 40)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -15,6 +15,8 @@ import resource
 import statistics
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pal.dialogue.turns import Exchange
@@ -38,6 +40,7 @@ MESSAGES = (
     "Would you like to have sushi with me some day?",
 )
 MODES = ("pal", "no_reuse", "transformers")
+QUARTERS = 4
 
 
 def summarise(measured: dict[str, dict]) -> dict[str, object]:
@@ -50,7 +53,7 @@ def summarise(measured: dict[str, dict]) -> dict[str, object]:
         "first_token_seconds": round(statistics.median(pal["first"]), 4),
         "tokens_per_second": round(pal["tokens"] / sum(pal["turns"]), 1),
         "badges_seconds": round(statistics.median(pal["badges"]), 4),
-        "evaluated_prompt_tokens_per_turn": round(pal["evaluated"] / len(pal["turns"]), 1),
+        "evaluated_prompt_tokens_per_turn": round(statistics.mean(pal["evaluated"]), 1),
         "peak_rss_mb": round(pal["peak_rss_mb"], 1),
         "startup_seconds": round(pal["startup"], 2),
         "speedup_vs_transformers": round(statistics.median(measured["transformers"]["turns"]) / turn, 2),
@@ -64,9 +67,32 @@ def summarise(measured: dict[str, dict]) -> dict[str, object]:
         "raw": measured,
     }
     if pal["long"]:
-        head, tail = statistics.median(pal["long"][:3]), statistics.median(pal["long"][-3:])
-        report["long_chat_last_over_first"] = round(tail / head, 2)
+        report |= long_chat(pal["long"]["turns"], pal["long"]["evaluated"])
     return report
+
+
+def long_chat(seconds: Sequence[float], evaluated: Sequence[int]) -> dict[str, object]:
+    """How a chat slows down as it grows, by quarters of its turns: median seconds of a turn, median
+    prompt tokens newly computed, and the last quarter's seconds over the first one's.
+
+    The first turn is left out: it computes the whole persona, as no later one does, and so
+    would hide a slower end. At least five turns; else there is nothing to compare.
+    """
+    size = (len(seconds) - 1) // QUARTERS
+    if not size:
+        return {}
+    starts = [len(seconds) - size * (QUARTERS - quarter) for quarter in range(QUARTERS)]
+    medians = [statistics.median(seconds[start : start + size]) for start in starts]
+    return {
+        "long_chat_turns": len(seconds),
+        "long_chat_quarters": {
+            "turn_seconds": [round(median, 4) for median in medians],
+            "evaluated_prompt_tokens": [
+                statistics.median(evaluated[start : start + size]) for start in starts
+            ],
+        },
+        "long_chat_last_over_first": round(medians[-1] / medians[0], 2),
+    }
 
 
 def _percentile(values: list[float], share: float) -> float:
@@ -106,42 +132,50 @@ def _child(pipe, mode: str, repeats: int, long_turns: int) -> None:
         pipe.send(f"{type(error).__name__}: {error}")
 
 
-def _measure(mode: str, repeats: int, long_turns: int) -> dict:
+def open_responder(mode: str):
+    """What serves, but nothing of an earlier conversation is remembered, since a visitor's messages
+    and replies are new: every verdict is computed, and only the persona's embeddings are kept."""
     from pal.chat.session import build_responder
+    from pal.models.consistency import ConsistencyModel
+    from pal.models.encoder import MiniLMEncoder
     from pal.settings import Settings
 
-    begun = time.perf_counter()
-    settings = Settings.from_env(os.environ)
+    settings, engine = Settings.from_env(os.environ), None
     if mode == "transformers":
         from pal.evaluation.bench_reference import PlainTransformers
 
-        responder = build_responder(settings, engine=PlainTransformers(settings.adapters))
-    else:
-        responder = build_responder(settings)
+        engine = PlainTransformers(settings.adapters)
+    responder = build_responder(replace(settings, consistency=False), engine=engine)
+    if responder.encoder is not None:
+        responder = replace(responder, encoder=MiniLMEncoder(cached=len(SENTENCES) + 1))
+    if settings.consistency:
+        responder = replace(responder, consistency=ConsistencyModel.load(cached=0))
+    return responder
+
+
+def _measure(mode: str, repeats: int, long_turns: int) -> dict:
+    begun = time.perf_counter()
+    responder = open_responder(mode)
     startup = time.perf_counter() - begun
-    figures = {
-        "startup": startup,
-        "turns": [],
-        "badges": [],
-        "first": [],
-        "tokens": 0,
-        "evaluated": 0,
-        "long": [],
-    }
+    figures = {"startup": startup, **_no_turns(), "long": {}}
     _conversation(responder, MESSAGES[:2], "warm-up", mode, None)
     for repeat in range(repeats):
         _conversation(responder, MESSAGES, f"chat-{repeat}", mode, figures)
     if long_turns:
-        long = {"turns": [], "badges": [], "first": [], "tokens": 0, "evaluated": 0}
+        figures["long"] = _no_turns()
         messages = [MESSAGES[turn % len(MESSAGES)] for turn in range(long_turns)]
-        _conversation(responder, messages, "long", mode, long)
-        figures["long"] = long["turns"]
+        _conversation(responder, messages, "long", mode, figures["long"])
     figures["selection"] = {name: setting.label for name, setting in responder.settings.items()}
     # Linux gives kilobytes, macOS bytes
     unit = 1024 if sys.platform != "darwin" else 1024 * 1024
     figures["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
     responder.engine.close()
     return figures
+
+
+def _no_turns() -> dict:
+    """Of each turn: seconds to the last text, to the first, of the badges; prompt tokens computed."""
+    return {"turns": [], "first": [], "badges": [], "evaluated": [], "tokens": 0}
 
 
 def _conversation(responder, messages, session: str, mode: str, figures: dict | None) -> None:
@@ -174,4 +208,4 @@ def _conversation(responder, messages, session: str, mode: str, figures: dict | 
             figures["badges"].append(whole - seconds)
             figures["first"].append(first)
             figures["tokens"] += sum(done.generated for done in replies.values())
-            figures["evaluated"] += sum(done.evaluated for done in replies.values())
+            figures["evaluated"].append(sum(done.evaluated for done in replies.values()))

@@ -1,15 +1,18 @@
 """The benchmark's report; the measuring itself is a command, never a test."""
 
+import numpy as np
 import pytest
 
-from pal.evaluation.bench import summarise
+from pal.evaluation.bench import SENTENCES, long_chat, open_responder, summarise
+from pal.models.consistency import ConsistencyModel
+from tests.evaluation.fakes import ScriptedEngine
 
 
 def figures(turns, first=0.1, rss=500.0, long=()):
     return {
         "startup": 2.0, "turns": list(turns), "badges": [0.03] * len(turns),
         "first": [first] * len(turns), "tokens": 54 * len(turns),
-        "evaluated": 90 * len(turns), "long": list(long),
+        "evaluated": [90] * len(turns), "long": {"turns": list(long), "evaluated": [9] * len(long)},
         "peak_rss_mb": rss, "selection": {"stage1": "pure PAL"},
     }  # fmt: skip
 
@@ -17,7 +20,7 @@ def figures(turns, first=0.1, rss=500.0, long=()):
 def test_medians_ratios_and_memory():
     report = summarise(
         {
-            "pal": figures([0.9, 1.0, 1.1], long=[1.0, 1.0, 1.0, 9.0, 1.2, 1.2, 1.2]),
+            "pal": figures([0.9, 1.0, 1.1], long=[3.0, 1.0, 9.0, 1.1, 1.2]),
             "no_reuse": figures([2.0, 3.0, 4.0]),
             "transformers": figures([10.0, 8.0, 9.0], rss=900.0),
         }
@@ -28,3 +31,34 @@ def test_medians_ratios_and_memory():
     assert report["peak_rss_mb"] == 500.0 and report["transformers_peak_rss_mb"] == 900.0
     assert report["badges_seconds"] == 0.03
     assert report["long_chat_last_over_first"] == 1.2
+    assert report["evaluated_prompt_tokens_per_turn"] == 90
+
+
+def test_a_long_chat_is_compared_by_quarters_without_its_first_turn():
+    seconds = [9.0] + [1.0] * 9 + [2.0] * 10 + [3.0] * 10 + [3.6] * 10
+    found = long_chat(seconds, [700] + [60] * 39)
+    assert found["long_chat_turns"] == 40
+    assert found["long_chat_quarters"]["turn_seconds"] == [1.0, 2.0, 3.0, 3.6]
+    assert found["long_chat_quarters"]["evaluated_prompt_tokens"] == [60] * 4
+    assert found["long_chat_last_over_first"] == 3.6
+    assert long_chat([1.0] * 4, [9] * 4) == {}
+
+
+def test_no_verdict_is_remembered_while_badges_are_measured(monkeypatch):
+    """The same conversation again would else be judged in no time."""
+    computed = []
+
+    def load(cached):
+        model = ConsistencyModel(None, None, 1.0, np.zeros(3), cached)
+        model._compute = lambda pairs: computed.append(pairs) or np.ones((len(pairs), 3))
+        return model
+
+    monkeypatch.setattr(
+        "pal.engines.llamacpp.LlamaCppEngine.from_adapters", lambda *args: ScriptedEngine(None)
+    )
+    monkeypatch.setattr(ConsistencyModel, "load", load)
+    judge = open_responder("pal").consistency
+    pairs = [(sentence, "I keep two dogs.") for sentence in SENTENCES]
+    judge.probabilities(pairs)
+    judge.probabilities(pairs)
+    assert computed == [pairs, pairs]
