@@ -1,4 +1,4 @@
-"""Intervals by resampling, and Wilson's for shares.
+"""Intervals by resampling whole clusters of rows.
 
 Turns of one dialogue are not independent, so dialogues are drawn with
 replacement and every turn takes its dialogue's multiplicity as weight
@@ -11,7 +11,7 @@ pigeonhole bootstrap; Owen 2007, Annals of Applied Statistics 1, 386-411).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,53 +35,6 @@ class Estimate:
         return {
             name: None if math.isnan(number) else round(float(number), 6) for name, number in numbers.items()
         }
-
-
-class Bootstrap:
-    """Resamples of one table of rows; the same ones for every statistic, so
-    differences of two statistics of the same rows are paired.
-
-    Args:
-        clusters: the dialogue of each row.
-        samples: number of resamples.
-        seed: of the resampling.
-
-    Raises:
-        ValueError: there is no row.
-    """
-
-    def __init__(self, clusters: Sequence[Hashable], samples: int = 1000, seed: int = 0):
-        names = list(dict.fromkeys(clusters))
-        if not names:
-            raise ValueError("nothing to resample: no rows")
-        position = {name: number for number, name in enumerate(names)}
-        self._row_cluster = np.array([position[cluster] for cluster in clusters])
-        draws = np.random.default_rng(seed).integers(0, len(names), size=(samples, len(names)))
-        self._counts = np.stack([np.bincount(draw, minlength=len(names)) for draw in draws])
-
-    def estimate(self, statistic: Statistic) -> Estimate:
-        """The statistic on the rows as they are, with its percentile interval.
-
-        Resamples on which it is not defined (nan) are left out.
-        """
-        resamples = (counts[self._row_cluster].astype(float) for counts in self._counts)
-        return percentile_interval(statistic, len(self._row_cluster), resamples)
-
-    def difference(self, first: Statistic, second: Statistic) -> Estimate:
-        """``first`` − ``second`` on the same resamples: a paired interval."""
-        return self.estimate(lambda weights: first(weights) - second(weights))
-
-
-def percentile_interval(statistic: Statistic, rows: int, resamples: Iterable[np.ndarray]) -> Estimate:
-    """The statistic on the rows as they are, with its interval over ``resamples``,
-    which are row weights; those on which it is not defined (nan) are left out."""
-    value = float(statistic(np.ones(rows)))
-    values = np.array([statistic(weights) for weights in resamples])
-    values = values[~np.isnan(values)]
-    if math.isnan(value) or not len(values):
-        return Estimate(value, math.nan, math.nan)
-    low, high = np.percentile(values, [2.5, 97.5])
-    return Estimate(value, float(low), float(high))
 
 
 def mean_of(values: Sequence[float]) -> Statistic:
@@ -130,8 +83,66 @@ def wilson(right: float, total: float) -> Estimate:
     return Estimate(share, max(0.0, centre - half), min(1.0, centre + half))
 
 
-class TwoWayBootstrap:
-    """Resamples of one list of votes, the same for every statistic.
+class Bootstrap:
+    """Resamples of one table of rows; the same ones for every statistic, so
+    differences of two statistics of the same rows are paired.
+
+    Args:
+        clusters: the dialogue of each row.
+        samples: number of resamples.
+        seed: of the resampling.
+
+    Raises:
+        ValueError: there is no row.
+    """
+
+    def __init__(self, clusters: Sequence[Hashable], samples: int = 1000, seed: int = 0):
+        names = list(dict.fromkeys(clusters))
+        if not names:
+            raise ValueError("nothing to resample: no rows")
+        position = {name: number for number, name in enumerate(names)}
+        self._cluster = np.array([position[cluster] for cluster in clusters])
+        draws = np.random.default_rng(seed).integers(0, len(names), size=(samples, len(names)))
+        self._counts = np.stack([np.bincount(draw, minlength=len(names)) for draw in draws])
+
+    def _resamples(self) -> Iterator[np.ndarray]:
+        """Row weights [rows] of each resample."""
+        return (counts[self._cluster].astype(float) for counts in self._counts)
+
+    def estimate(self, statistic: Statistic) -> Estimate:
+        """The statistic on the rows as they are, with its 95 % percentile interval.
+
+        Resamples on which it is not defined (nan) are left out.
+        """
+        value = float(statistic(np.ones(len(self._cluster))))
+        values = np.array([statistic(weights) for weights in self._resamples()])
+        values = values[~np.isnan(values)]
+        if math.isnan(value) or not len(values):
+            return Estimate(value, math.nan, math.nan)
+        low, high = np.percentile(values, [2.5, 97.5])
+        return Estimate(value, float(low), float(high))
+
+    def share(self, part: Sequence[float], whole: Sequence[float] | None = None) -> Estimate:
+        """Sum of ``part`` over sum of ``whole`` (None: all rows), with its interval.
+
+        Where it is 0 or 1 every resample says the same, which is not certainty:
+        the interval is Wilson's then, of as many votes as there are clusters in ``whole``.
+
+        Args:
+            part: of each row, from 0 to its ``whole``.
+            whole: the most that a row can add, 0 for one that does not count.
+        """
+        part = np.asarray(part, dtype=float)
+        whole = np.ones(len(part)) if whole is None else np.asarray(whole, dtype=float)
+        if part.any() and (part < whole).any():
+            return self.estimate(ratio_of(part, whole))
+        clusters = len(np.unique(self._cluster[whole > 0]))
+        return wilson(clusters * bool(part.any()), clusters)
+
+
+class TwoWayBootstrap(Bootstrap):
+    """Resamples of one list of votes, the same for every statistic. ``share``
+    counts turns as its clusters.
 
     Args:
         turns: the turn of each vote; at least one.
@@ -141,10 +152,9 @@ class TwoWayBootstrap:
     """
 
     def __init__(self, turns: Sequence[str], annotators: Sequence[str], samples: int = 500, seed: int = 0):
-        self._rows = len(turns)
         random = np.random.default_rng(seed)
-        self._turns = _draws(turns, samples, random)
-        self._annotators = _draws(annotators, samples, random)
+        self._cluster, self._turns = _draws(turns, samples, random)
+        _, self._annotators = _draws(annotators, samples, random)
 
     def _resamples(self) -> Iterator[np.ndarray]:
         """Row weights [rows] of each resample; the rare empty ones are left out."""
@@ -153,14 +163,10 @@ class TwoWayBootstrap:
             if weights.any():
                 yield weights
 
-    def estimate(self, statistic: Statistic) -> Estimate:
-        """The statistic of row weights, with its 95 % percentile interval."""
-        return percentile_interval(statistic, self._rows, self._resamples())
-
     def estimates(self, statistic: Callable[[np.ndarray], np.ndarray]) -> list[Estimate]:
-        """The same for a statistic [values]; no interval (nan) where it is
+        """As ``estimate`` for a statistic [values]; no interval (nan) where it is
         undefined (nan) in more than ``UNDEFINED_AT_MOST`` of the resamples."""
-        values = statistic(np.ones(self._rows))
+        values = statistic(np.ones(len(self._cluster)))
         drawn = np.array([statistic(weights) for weights in self._resamples()])
         defined = drawn[~np.isnan(drawn).any(axis=1)]
         if np.isnan(values).any() or len(defined) < (1 - UNDEFINED_AT_MOST) * len(drawn):
@@ -169,8 +175,8 @@ class TwoWayBootstrap:
         return [Estimate(*map(float, triple)) for triple in zip(values, low, high, strict=True)]
 
 
-def _draws(names: Sequence[str], samples: int, random: np.random.Generator) -> np.ndarray:
-    """How often each row's cluster was drawn, [samples, rows]."""
+def _draws(names: Sequence[str], samples: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The cluster of each row, [rows], and how often it was drawn, [samples, rows]."""
     clusters, rows = np.unique(names, return_inverse=True)
     drawn = random.multinomial(len(clusters), np.full(len(clusters), 1 / len(clusters)), size=samples)
-    return drawn[:, rows]
+    return rows, drawn[:, rows]

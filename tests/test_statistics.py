@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from pal.statistics import Bootstrap, Estimate, jackknife, mean_of, ratio_of
+from pal.statistics import Bootstrap, Estimate, TwoWayBootstrap, jackknife, mean_of, ratio_of, wilson
 
 
 def test_value_is_the_plain_statistic_and_lies_in_its_interval():
@@ -43,7 +43,7 @@ def test_paired_difference_is_tighter_than_the_parts():
     hard = rng.normal(0.0, 5.0, 100)
     bootstrap = Bootstrap(range(100))
     first, second = mean_of(hard + 0.5 + rng.normal(0, 0.1, 100)), mean_of(hard)
-    gain = bootstrap.difference(first, second)
+    gain = bootstrap.estimate(lambda weights: first(weights) - second(weights))
     assert gain.value == pytest.approx(0.5, abs=0.05)
     assert gain.low > 0.4
     assert gain.high - gain.low < 0.1 * (bootstrap.estimate(first).high - bootstrap.estimate(first).low)
@@ -68,3 +68,29 @@ def test_jackknife_of_a_mean_is_the_standard_error():
     assert (found.low, found.high) == pytest.approx(
         (values.mean() - 1.96 * error, values.mean() + 1.96 * error)
     )
+
+
+def test_wilson_interval_golden_values():
+    found = wilson(8, 10)
+    assert (found.value, found.low, found.high) == pytest.approx((0.8, 0.4902, 0.9433), abs=1e-4)
+    assert wilson(0, 5).low == pytest.approx(0, abs=1e-12)
+    assert wilson(5, 5).high == pytest.approx(1)
+
+
+def test_a_share_is_resampled_by_clusters():
+    right = [True] * 60 + [False] * 40
+    apart, together = (Bootstrap(clusters).share(right) for clusters in (range(100), np.arange(100) // 20))
+    assert apart.value == together.value == 0.6
+    assert (apart.low, apart.high) == pytest.approx((wilson(60, 100).low, wilson(60, 100).high), abs=0.02)
+    assert (together.low, together.high) == (0.2, 1.0)
+    assert Bootstrap(range(4)).share([0, 0, 1, 0], [0, 1, 1, 0]).value == 0.5
+
+
+def test_a_share_of_nothing_or_all_is_not_certain():
+    five = Bootstrap([row // 20 for row in range(100)])
+    assert five.share([False] * 100) == wilson(0, 5)
+    assert five.share([True] * 100) == wilson(5, 5)
+    assert five.share([True] * 20 + [False] * 80, [True] * 20 + [False] * 80) == wilson(1, 1)
+    assert math.isnan(five.share([False] * 100, [False] * 100).value)
+    votes = TwoWayBootstrap(["a", "a", "b"], ["x", "y", "x"])
+    assert votes.share([0, 0, 0]) == wilson(0, 2)

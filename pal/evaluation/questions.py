@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pal.chat.selection import SelectionSettings, TunedSelection, combine
 from pal.chat.strategies import Responder
 from pal.dialogue.persona import Persona
@@ -24,7 +26,7 @@ from pal.evaluation.selection_metrics import SelectionMetrics, SelectionOutcome,
 from pal.evaluation.turns import GoldTurn, MeasuredDialogue
 from pal.evaluation.walk import Walk, WalkedTurn, WalkSettings
 from pal.settings import REPOSITORY
-from pal.statistics import wilson
+from pal.statistics import Bootstrap
 
 BENCHMARK = REPOSITORY / "assets" / "plain_questions.jsonl"
 TUNING = REPOSITORY / "assets" / "plain_questions_tune.jsonl"
@@ -97,35 +99,28 @@ def ask(
     return answers
 
 
-def measure(outcomes: Sequence[SelectionOutcome]) -> dict[str, Any]:
-    """Accuracy over all items, hit@1 over the answerable ones (Wilson
-    intervals), accuracy on each kind, and the AUC answerable/none."""
-    import numpy as np
+def measure(questions: Sequence[PlainQuestion], outcomes: Sequence[SelectionOutcome]) -> dict[str, Any]:
+    """Accuracy over all items, hit@1 over the answerable ones, accuracy on each
+    kind that occurs, and the AUC answerable/none. Items of one persona are
+    alike: intervals by bootstrap over personas."""
+    bootstrap = Bootstrap([item.persona for item in questions])
+    right = np.array([is_right(found) for found in outcomes])
+    answerable = np.array([bool(found.labels) for found in outcomes])
+    kinds = np.array([item.kind for item in questions])
+    metrics = SelectionMetrics(outcomes)
+    area = metrics.auc(np.ones(len(outcomes)))
 
-    metrics, ones = SelectionMetrics(outcomes), np.ones(len(outcomes))
-    answerable = [found for found in outcomes if found.labels]
-    unanswerable = [found for found in outcomes if not found.labels]
-    hits = metrics.hit_at_1(ones) * len(answerable) if answerable else 0.0
-    area = metrics.auc(ones)
+    def share(counted: np.ndarray) -> dict[str, float | None]:
+        return bootstrap.share(right & counted, counted).to_json()
+
     return {
-        "accuracy": wilson(sum(map(is_right, outcomes)), len(outcomes)).to_json(),
-        "accuracy_answerable": wilson(sum(map(is_right, answerable)), len(answerable)).to_json(),
-        "accuracy_none": wilson(sum(map(is_right, unanswerable)), len(unanswerable)).to_json(),
-        "hit_at_1": wilson(round(hits), len(answerable)).to_json(),
+        "accuracy": bootstrap.share(right).to_json(),
+        "accuracy_answerable": share(answerable),
+        "accuracy_none": share(~answerable),
+        "hit_at_1": bootstrap.share(metrics.top_hits, answerable).to_json(),
         "auc": None if math.isnan(area) else round(area, 6),
+        "accuracy_by_kind": {kind: share(kinds == kind) for kind in KINDS if (kinds == kind).any()},
     }
-
-
-def by_kind(questions: Sequence[PlainQuestion], outcomes: Sequence[SelectionOutcome]) -> dict[str, Any]:
-    """Accuracy on the items of each kind that occurs, with Wilson intervals."""
-    shares = {}
-    for kind in KINDS:
-        right = [
-            is_right(found) for item, found in zip(questions, outcomes, strict=True) if item.kind == kind
-        ]
-        if right:
-            shares[kind] = wilson(sum(right), len(right)).to_json()
-    return shares
 
 
 def is_right(found: SelectionOutcome) -> bool:
@@ -169,10 +164,7 @@ def report(
         }
         for item, turn, found in zip(questions, turns, outcomes, strict=True)
     ]
-    numbers = {}
-    for name in outcomes[0]:
-        own = [found[name] for found in outcomes]
-        numbers[name] = measure(own) | {"accuracy_by_kind": by_kind(questions, own)}
+    numbers = {name: measure(questions, [found[name] for found in outcomes]) for name in outcomes[0]}
     counts = {
         "questions": len(questions),
         "answerable": sum(bool(item.labels) for item in questions),

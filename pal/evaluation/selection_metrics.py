@@ -78,7 +78,11 @@ def auc(scores: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> float:
 
 
 class SelectionMetrics:
-    """All selection metrics of one selector on a list of labelled turns."""
+    """All selection metrics of one selector on a list of labelled turns.
+
+    ``top_hits``: of each turn the share of its best-scored sentences, none left
+    aside, that are labels; 0 of a none turn.
+    """
 
     def __init__(self, outcomes: Sequence[SelectionOutcome]):
         self._persona = np.array([bool(o.labels) for o in outcomes], dtype=bool)
@@ -86,7 +90,7 @@ class SelectionMetrics:
         self._hit = np.array(
             [o.selected is not None and o.selected in o.labels for o in outcomes], dtype=bool
         )
-        self._top = np.array([_top_hit(o) if o.labels else 0.0 for o in outcomes], dtype=float)
+        self.top_hits = np.array([_top_hit(o) if o.labels else 0.0 for o in outcomes], dtype=float)
         self._chance = np.array([len(o.labels) / max(1, len(o.scores)) for o in outcomes], dtype=float)
         self._score = np.array([o.persona_score for o in outcomes], dtype=float)
 
@@ -131,7 +135,7 @@ class SelectionMetrics:
     def hit_at_1(self, weights: np.ndarray) -> float:
         """Persona-bearing turns whose best-scored sentence (none left aside)
         is a label / persona-bearing turns; tied sentences share the hit."""
-        return _ratio(self._top, self._persona, weights)
+        return _ratio(self.top_hits, self._persona, weights)
 
     def chance_hit_at_1(self, weights: np.ndarray) -> float:
         """``hit_at_1`` expected of a random order: mean of labels / sentences."""
@@ -146,7 +150,7 @@ class SelectionMetrics:
         best-scored sentence is picked above it. The threshold is chosen on
         these very turns, so it bounds what a tuned one can reach."""
         order = np.argsort(-self._score, kind="stable")
-        hits = np.cumsum((weights * self._top * self._persona)[order])
+        hits = np.cumsum((weights * self.top_hits * self._persona)[order])
         picked = np.cumsum(weights[order])
         persona = float(weights @ self._persona)
         last_of_tie = np.append(np.diff(self._score[order]) != 0, True)

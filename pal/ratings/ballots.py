@@ -13,7 +13,7 @@ import numpy as np
 from evalica import Winner, bradley_terry
 
 from pal.ratings.records import Rating, Record, Turn
-from pal.statistics import Bootstrap, Estimate, wilson
+from pal.statistics import Bootstrap, Estimate, TwoWayBootstrap
 
 
 @dataclass(frozen=True)
@@ -218,17 +218,27 @@ def alpha(counts: np.ndarray, level: str) -> float:
         return float(krippendorff.alpha(value_counts=counts, level_of_measurement=level))
 
 
+def two_way(ballots: Sequence[Ballot], samples: int = 500, seed: int = 0) -> TwoWayBootstrap:
+    """Resamples of the ballots over their turns and annotators."""
+    turns, annotators = zip(*((ballot.turn.id, ballot.rating.annotator) for ballot in ballots), strict=True)
+    return TwoWayBootstrap(turns, annotators, samples, seed)
+
+
 def self_agreement(repeated: Sequence[tuple[Ballot, Ballot]]) -> Estimate:
     """Share of the comparisons of two variants that annotators judged the same
-    when the turn came again; Wilson interval."""
+    when the turn came again."""
+    if not repeated:
+        return Estimate(math.nan, math.nan, math.nan)
+    pairs = [list(itertools.combinations(original.turn.variants, 2)) for _, original in repeated]
     same = [
-        repeat.points(*pair) == original.points(*pair)
-        for repeat, original in repeated
-        for pair in itertools.combinations(original.turn.variants, 2)
+        np.mean([repeat.points(*pair) == original.points(*pair) for pair in own])
+        for (repeat, original), own in zip(repeated, pairs, strict=True)
     ]
-    return wilson(sum(same), len(same))
+    return two_way([original for _, original in repeated]).share(same)
 
 
 def gold_accuracy(gold: Sequence[Ballot]) -> Estimate:
-    """Share of gold items ranked right; Wilson interval."""
-    return wilson(sum(bool(agrees_with_gold(ballot.rating, ballot.turn)) for ballot in gold), len(gold))
+    """Share of gold items ranked right."""
+    if not gold:
+        return Estimate(math.nan, math.nan, math.nan)
+    return two_way(gold).share([bool(agrees_with_gold(ballot.rating, ballot.turn)) for ballot in gold])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,9 +26,10 @@ from pal.ratings.ballots import (
     gold_accuracy,
     log_strengths,
     self_agreement,
+    two_way,
 )
 from pal.ratings.records import FLAGS, Record, ReplyRecord
-from pal.statistics import Estimate, TwoWayBootstrap, mean_of, ratio_of, wilson
+from pal.statistics import Estimate, TwoWayBootstrap, mean_of
 
 KINDS: dict[str, Callable[[ReplyRecord], bool]] = {
     "all": lambda reply: True,
@@ -53,25 +55,30 @@ class FlagRate:
     rate: Estimate
 
 
-def flag_rates(ballots: Sequence[Ballot], variants: Sequence[str]) -> tuple[FlagRate, ...]:
-    """One entry per variant, flag and kind of reply that occurs; Wilson intervals.
+def flag_rates(
+    ballots: Sequence[Ballot], variants: Sequence[str], bootstrap: TwoWayBootstrap
+) -> tuple[FlagRate, ...]:
+    """One entry per variant, flag and kind of reply that occurs.
 
     “Selected” is the variant's own selection; “entails” and “contradicts” are
     the consistency model's verdict on the reply and each persona sentence.
     """
     rates = []
     for variant in variants:
-        rated = [
-            (ballot.turn.reply(variant), ballot.rating.flags_of(variant))
-            for ballot in ballots
-            if variant in ballot.turn.variants
+        replies = [
+            ballot.turn.reply(variant) if variant in ballot.turn.variants else None for ballot in ballots
+        ]
+        flags = [
+            ballot.rating.flags_of(variant) if reply else ()
+            for ballot, reply in zip(ballots, replies, strict=True)
         ]
         for kind, belongs in KINDS.items():
-            flags = [flagged for reply, flagged in rated if belongs(reply)]
-            if flags:
+            counted = np.array([reply is not None and belongs(reply) for reply in replies])
+            if counted.any():
                 for flag in FLAGS:
-                    given = sum(flag in flagged for flagged in flags)
-                    rates.append(FlagRate(variant, flag, kind, len(flags), wilson(given, len(flags))))
+                    given = counted & np.array([flag in own for own in flags])
+                    rate = bootstrap.share(given, counted)
+                    rates.append(FlagRate(variant, flag, kind, int(counted.sum()), rate))
     return tuple(rates)
 
 
@@ -97,7 +104,7 @@ class VariantResult:
 @dataclass(frozen=True)
 class PairResult:
     """``one`` against ``other`` over ``votes``; ``win_rate`` is that of ``one``,
-    a tie being half a win, with Wilson's interval."""
+    a tie being half a win."""
 
     one: str
     other: str
@@ -110,7 +117,8 @@ class PairResult:
 
 @dataclass(frozen=True)
 class Results:
-    """Everything that a campaign's votes say.
+    """Everything that a campaign's votes say. Intervals are by bootstrap over
+    turns and annotators, of ``agreement`` over turns.
 
     Attributes:
         variants: best strength first.
@@ -189,25 +197,23 @@ def summary(
 
 def _results(ballots: Ballots, samples: int, seed: int) -> Results:
     votes, variants = ballots.ranked, ballots.variants
+    bootstrap = two_way(votes, samples, seed)
     return Results(
-        variants=_leaderboard(votes, variants, samples, seed),
-        pairs=tuple(_pair(votes, *pair) for pair in itertools.combinations(variants, 2)),
+        variants=_leaderboard(votes, variants, bootstrap),
+        pairs=tuple(_pair(votes, *pair, bootstrap) for pair in itertools.combinations(variants, 2)),
         agreement=agreement(votes, min(samples, 200)),
         self_agreement=self_agreement(ballots.repeated),
         gold_accuracy=gold_accuracy(ballots.gold),
-        flags=flag_rates(votes, variants),
-        positions=position_shares(votes),
+        flags=flag_rates(votes, variants, bootstrap),
+        positions=position_shares(votes, bootstrap),
         seconds=tuple(map(float, np.percentile([v.first.seconds for v in votes], [25, 50, 75]))),
-        all_bad=wilson(sum(vote.rating.all_bad for vote in votes), len(votes)),
+        all_bad=bootstrap.share([vote.rating.all_bad for vote in votes]),
     )
 
 
 def _leaderboard(
-    votes: Sequence[Ballot], variants: Sequence[str], samples: int, seed: int
+    votes: Sequence[Ballot], variants: Sequence[str], bootstrap: TwoWayBootstrap
 ) -> tuple[VariantResult, ...]:
-    bootstrap = TwoWayBootstrap(
-        [vote.turn.id for vote in votes], [vote.rating.annotator for vote in votes], samples, seed
-    )
     points = comparisons(votes, variants)
     strengths = bootstrap.estimates(lambda weights: log_strengths(np.tensordot(weights, points, axes=1)))
     met = points + points.transpose(0, 2, 1)
@@ -217,9 +223,9 @@ def _leaderboard(
         rows.append(
             VariantResult(
                 variant,
-                bootstrap.estimate(ratio_of(points[:, index].sum(axis=1), met[:, index].sum(axis=1))),
+                bootstrap.share(points[:, index].sum(axis=1), met[:, index].sum(axis=1)),
                 strengths[index],
-                bootstrap.estimate(mean_of([rank == 1 for rank in ranks])),
+                bootstrap.share([rank == 1 for rank in ranks]),
                 bootstrap.estimate(mean_of(ranks)),
             )
         )
@@ -231,22 +237,29 @@ def _best_first(row: VariantResult) -> tuple[float, float]:
     return (0.0 if math.isnan(strength) else -strength, -row.win_rate.value)
 
 
-def _pair(votes: Sequence[Ballot], one: str, other: str) -> PairResult:
-    points = [vote.points(one, other) for vote in votes if {one, other} <= set(vote.turn.variants)]
-    won, tied, lost = (points.count(value) for value in (1.0, 0.5, 0.0))
-    return PairResult(one, other, len(points), won, tied, lost, wilson(sum(points), len(points)))
+def _pair(votes: Sequence[Ballot], one: str, other: str, bootstrap: TwoWayBootstrap) -> PairResult:
+    both = [{one, other} <= set(vote.turn.variants) for vote in votes]
+    points = [vote.points(one, other) if met else 0.0 for vote, met in zip(votes, both, strict=True)]
+    counts = Counter(point for point, met in zip(points, both, strict=True) if met)
+    return PairResult(
+        one, other, sum(both), counts[1.0], counts[0.5], counts[0.0], bootstrap.share(points, both)
+    )
 
 
-def position_shares(votes: Sequence[Ballot]) -> tuple[Estimate, ...]:
+def position_shares(votes: Sequence[Ballot], bootstrap: TwoWayBootstrap) -> tuple[Estimate, ...]:
     """Share of the first places that each column took; tied columns share one.
     Votes that tie all columns say nothing and are left out."""
-    told = [vote.rating.ranks for vote in votes if len(set(vote.rating.ranks)) > 1]
-    columns = max((len(ranks) for ranks in told), default=0)
-    taken = [
-        sum((ranks[column] == 1) / ranks.count(1) for ranks in told if column < len(ranks))
-        for column in range(columns)
-    ]
-    return tuple(wilson(share, len(told)) for share in taken)
+    ranks = [vote.rating.ranks for vote in votes]
+    told = [len(set(given)) > 1 for given in ranks]
+    columns = max((len(given) for given, counts in zip(ranks, told, strict=True) if counts), default=0)
+    shares = []
+    for column in range(columns):
+        taken = [
+            (given[column] == 1) / given.count(1) if counts and column < len(given) else 0.0
+            for given, counts in zip(ranks, told, strict=True)
+        ]
+        shares.append(bootstrap.share(taken, told))
+    return tuple(shares)
 
 
 def _plain(value: Any) -> Any:

@@ -55,7 +55,7 @@ def render(seen: Summary) -> str:
     counted = (
         f"{seen.votes} blind votes; {count(seen.annotators, 'annotator')}, {count(seen.turns, 'turn')}; "
         f"{seen.skipped} skipped, {seen.corrected} corrected after the names were shown. A tie is half "
-        "a win. Intervals: 95 %, bootstrap over turns and annotators; of pairs, marks and columns Wilson's."
+        "a win. Intervals: 95 %, bootstrap over turns and annotators."
     )
     return _panel(
         f'<p class="pal-hint">{counted}</p>{_standing(results.variants)}'

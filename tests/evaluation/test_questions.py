@@ -9,10 +9,11 @@ import pytest
 from pal.chat.selection import read_selection
 from pal.chat.strategies import Responder
 from pal.commands import evaluate_questions
+from pal.dialogue.persona import Persona
 from pal.dialogue.text_metrics import normalise
 from pal.errors import DataError
-from pal.evaluation.questions import BENCHMARK, KINDS, TUNING, read_questions
-from pal.statistics import wilson
+from pal.evaluation.questions import BENCHMARK, KINDS, TUNING, PlainQuestion, measure, read_questions
+from pal.evaluation.selection_metrics import SelectionOutcome
 from pal.training.questions import question_bank
 from tests.evaluation.fakes import ScriptedEngine, WordEncoder, renderer
 
@@ -76,11 +77,16 @@ def test_malformed_items_are_named(tmp_path, line, message):
         read_questions(path)
 
 
-def test_wilson_interval_golden_values():
-    found = wilson(8, 10)
-    assert (found.value, found.low, found.high) == pytest.approx((0.8, 0.4902, 0.9433), abs=1e-4)
-    assert wilson(0, 5).low == pytest.approx(0, abs=1e-12)
-    assert wilson(5, 5).high == pytest.approx(1)
+def test_items_of_one_persona_do_not_shrink_the_interval():
+    """All right with one persona, all wrong with the other: two observations, not forty."""
+    sailor, cook = Persona(("I sail.",)), Persona(("I cook.",))
+    questions = [PlainQuestion(persona, "Hi?", (0,)) for persona in (sailor, cook) for _ in range(20)]
+    outcomes = [
+        SelectionOutcome((0,), 0 if item.persona == sailor else None, (1.0,), 0.5) for item in questions
+    ]
+    found = measure(questions, outcomes)
+    for share in (found["accuracy"], found["accuracy_by_kind"]["plain"]):
+        assert share == {"value": 0.5, "low": 0.0, "high": 1.0}
 
 
 def test_every_selector_is_reported_with_every_pick_and_kind(tmp_path, monkeypatch, capsys):
