@@ -17,6 +17,7 @@ READ_ELSEWHERE = frozenset(  # by pal.models.bases and by tests
     {"PAL_CACHE", "PAL_REQUIRE_BROWSER", "PAL_REQUIRE_POSTGRESQL"}
 )
 REPOSITORY = Path(__file__).resolve().parents[1]
+ADAPTERS = REPOSITORY / "assets" / "adapters"
 
 
 class SettingsError(PalError):
@@ -31,7 +32,8 @@ class Settings:
         host: address to listen on; ``0.0.0.0`` by default on a Space.
         port: port to listen on.
         engine: one of ``ENGINES``.
-        adapters: folder with one PEFT adapter folder per variant.
+        adapters: folder with one PEFT adapter folder per shipped variant.
+        variants: YAML or JSON file of further variants, see ``pal.chat.variants``.
         selection: JSON file with the selection settings per variant.
         consistency: judge replies against the persona, for the badges.
         turns_at_once: turns that may be open at the same time; they share the
@@ -52,7 +54,8 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 7860
     engine: str = "auto"
-    adapters: Path = REPOSITORY / "assets" / "adapters"
+    adapters: Path = ADAPTERS
+    variants: Path | None = None
     selection: Path = REPOSITORY / "assets" / "selection.json"
     consistency: bool = True
     turns_at_once: int = 32
@@ -160,6 +163,7 @@ _PARSERS = {
     "port": _whole_number(0, 65535),
     "engine": _engine,
     "adapters": _path,
+    "variants": _path,
     "selection": _path,
     "consistency": _switch,
     "turns_at_once": _whole_number(1, 1000),

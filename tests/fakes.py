@@ -7,10 +7,20 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from pal.chat.responder import ConsistencyScorer, Responder
 from pal.chat.selection import SelectionSettings
-from pal.chat.strategies import ConsistencyScorer, Responder
+from pal.chat.variants import Variants, shipped
 from pal.dialogue.prompt import Renderer
-from pal.engines.base import VARIANTS, Cancel, Delta, Done, Failed, Options, ReplyRequest, SelectRequest
+from pal.engines.base import (
+    Cancel,
+    Delta,
+    Done,
+    Failed,
+    Identity,
+    Options,
+    ReplyRequest,
+    SelectRequest,
+)
 from pal.models.consistency import LABELS
 
 
@@ -42,9 +52,9 @@ class FakeEngine:
             opens or the turn is cancelled.
     """
 
-    name = "fake engine"
-    quantisation = "none"
-    variants = VARIANTS
+    identity = Identity("fake engine", "0", "no base", "none", {}, 1)
+    tokenizer = CharTokenizer()
+    variants = shipped().names
 
     def __init__(
         self,
@@ -132,8 +142,11 @@ class FakeConsistency:
 def fake_responder(
     engine: FakeEngine | None = None,
     consistency: ConsistencyScorer | None = None,
+    variants: Variants | None = None,
     **settings: SelectionSettings,
 ) -> Responder:
     """A Responder over a FakeEngine and one-character tokens."""
     renderer = Renderer(CharTokenizer())
-    return Responder(engine or FakeEngine(), renderer, settings, consistency=consistency)
+    return Responder(
+        engine or FakeEngine(), renderer, variants or shipped(), settings, consistency=consistency
+    )

@@ -10,11 +10,13 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from pal.chat.responder import Judged
 from pal.chat.selection import Selection
-from pal.chat.strategies import Judged, Selected
+from pal.chat.strategies import Selected
+from pal.chat.variants import Variants
 from pal.dialogue.persona import Persona
 from pal.dialogue.turns import Exchange
-from pal.engines.base import VARIANTS, Decoding, Delta, Done, Failed
+from pal.engines.base import Decoding, Delta, Done, Failed
 from pal.errors import PalError
 
 DEFAULT_CONTINUED = "aligned"
@@ -28,7 +30,7 @@ class Reply:
 
     ``selection`` is what the page used, ``model`` the model's own
     probabilities before the prior; both None for the baseline, and until read.
-    ``consistency`` and ``unjudged`` are those of ``pal.chat.strategies.Judged``, None
+    ``consistency`` and ``unjudged`` are those of ``pal.chat.responder.Judged``, None
     while the reply is not judged.
     """
 
@@ -49,15 +51,24 @@ class Reply:
 
 @dataclass(frozen=True)
 class ChatTurn:
-    """One message and the replies to it, with everything that produced them."""
+    """One message and the replies to it, with everything that produced them.
+
+    ``replies``: one per variant, in their order; empty ones to begin with.
+    ``continued``: the variant whose reply should continue the chat.
+    """
 
     user: str
     persona: Persona
     decoding: Decoding
     seed: int
+    variants: Variants
     continued: str = DEFAULT_CONTINUED
-    replies: tuple[Reply, ...] = tuple(Reply(variant) for variant in VARIANTS)
+    replies: tuple[Reply, ...] = ()
     stopped: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.replies:
+            object.__setattr__(self, "replies", tuple(Reply(variant.name) for variant in self.variants))
 
     def reply(self, variant: str) -> Reply:
         """The reply of one variant."""
@@ -67,8 +78,8 @@ class ChatTurn:
     def continuing(self) -> Reply | None:
         """The reply that continues the chat: the chosen one, else the best
         trained variant that answered, else None (the turn is not remembered)."""
-        order = (self.continued, *reversed(VARIANTS))
-        return next((self.reply(variant) for variant in order if self.reply(variant).usable), None)
+        first = [reply for reply in self.replies if reply.variant == self.continued]
+        return next((reply for reply in (*first, *reversed(self.replies)) if reply.usable), None)
 
     @property
     def done(self) -> bool:
@@ -134,10 +145,11 @@ class Chat:
         Raises:
             PalError: that reply failed or is empty, so it cannot continue.
         """
-        if variant not in VARIANTS:
-            raise PalError(f"There is no model “{variant[:40]}”; the models are {', '.join(VARIANTS)}.")
         if not self.turns:
             return self
+        if variant not in self.turns[-1].variants:
+            names = ", ".join(self.turns[-1].variants.names)
+            raise PalError(f"There is no model “{variant[:40]}”; the models are {names}.")
         if not self.turns[-1].reply(variant).usable:
             raise PalError("That model gave no reply in this turn, so the chat cannot continue with it.")
         return self.with_last(replace(self.turns[-1], continued=variant))
@@ -153,20 +165,20 @@ class Chat:
         """An empty chat that ``undo`` can bring back."""
         return replace(self, turns=(), cleared=self.turns) if self.turns else self
 
-    def histories(self, persona: Persona) -> dict[str, tuple[Exchange, ...]]:
-        """What each variant remembers, for a next turn with ``persona``.
+    def histories(self, persona: Persona, variants: Variants) -> dict[str, tuple[Exchange, ...]]:
+        """What each of ``variants`` remembers, for a next turn with ``persona``.
 
         Earlier selections are found again by their sentence's text; one whose
         sentence is gone counts as none.
         """
         remembered = [(turn, turn.continuing) for turn in self.turns]
         return {
-            variant: tuple(
-                Exchange(turn.user, reply.text.strip(), remap(turn, variant, persona))
+            variant.name: tuple(
+                Exchange(turn.user, reply.text.strip(), remap(turn, variant.name, persona))
                 for turn, reply in remembered
                 if reply is not None
             )
-            for variant in VARIANTS
+            for variant in variants
         }
 
 

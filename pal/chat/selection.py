@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from pal.engines.base import SELECTING_VARIANTS
 from pal.errors import DataError
 
 DEFAULT_COSINE_THRESHOLD = 0.25  # until one is tuned; see pal.evaluation.tune
@@ -109,10 +108,10 @@ def report_path(path: Path) -> Path:
     return path.with_suffix(".report.json")
 
 
-def read_selection(name: str | Path) -> TunedSelection:
+def read_selection(name: str | Path, selecting: Collection[str]) -> TunedSelection:
     """The settings of a selection file and of the report beside it.
 
-    ``"pure"`` is pure PAL without any tuning.
+    ``"pure"`` is pure PAL without any tuning. ``selecting`` are the variants that may be in it.
 
     Raises:
         DataError: no such file, not JSON, or an unknown variant or setting.
@@ -120,13 +119,13 @@ def read_selection(name: str | Path) -> TunedSelection:
     if str(name) == PURE:
         return TunedSelection()
     path = Path(name)
-    used = _settings(path, _read(path))
+    used = _settings(path, _read(path), selecting)
     if not report_path(path).is_file():
         return TunedSelection(used)
     report = _read(report_path(path))
     try:
         return TunedSelection(
-            used, _settings(report_path(path), report["pure"]), float(report["cosine_threshold"])
+            used, _settings(report_path(path), report["pure"], selecting), float(report["cosine_threshold"])
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{report_path(path)}: pure and cosine_threshold are expected ({error}).") from None
@@ -156,11 +155,13 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _settings(path: Path, content: Mapping[str, Any]) -> dict[str, SelectionSettings]:
+def _settings(
+    path: Path, content: Mapping[str, Any], selecting: Collection[str]
+) -> dict[str, SelectionSettings]:
     known = {item.name for item in fields(SelectionSettings)}
     for variant, values in content.items():
-        if variant not in SELECTING_VARIANTS:
-            raise DataError(f"{path}: “{variant}” is not one of {', '.join(SELECTING_VARIANTS)}.")
+        if variant not in selecting:
+            raise DataError(f"{path}: “{variant}” is not one of {', '.join(selecting)}.")
         if not isinstance(values, dict) or not set(values) <= known:
             raise DataError(f"{path}: the settings of {variant} must be among {', '.join(sorted(known))}.")
         if not all(isinstance(value, int | float) for value in values.values()):

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from pal import engines
 from pal.chat.conversation import Chat, ChatTurn
+from pal.chat.responder import ConsistencyScorer, Judged, Responder, TurnRequest
 from pal.chat.selection import SelectionSettings
-from pal.chat.strategies import ConsistencyScorer, Judged, Responder, TurnRequest
+from pal.chat.variants import Variants, read_variants
 from pal.dialogue.prompt import Renderer
 from pal.engines.base import Cancel, Delta, Engine
 from pal.errors import CheckpointError, PalError
@@ -24,28 +26,25 @@ log = logging.getLogger(__name__)
 
 
 def build_responder(settings: Settings, engine: Engine | None = None) -> Responder:
-    """Engine, renderer, encoder and consistency model for all three variants; fetches what is
+    """Engine, renderer, encoder and consistency model for all variants; fetches what is
     missing, so the first call on a machine may take minutes. Close it with
     ``responder.engine.close()``. ``engine`` None loads the one the settings name.
 
     Raises:
         CheckpointError: base, encoder or an adapter is missing and cannot be got.
-        DataError: the selection file cannot be used.
+        DataError: the selection file or the file of variants cannot be used.
     """
-    from pal.dialogue.prompt import BaseTokenizer
-    from pal.engines.llamacpp import LlamaCppEngine
-    from pal.models.bases import base_tokenizer_path
-    from pal.models.encoder import fetch_encoder
-
-    selection = selection_settings(settings)
+    variants = read_variants(settings)
+    selection = selection_settings(settings, variants)
     encoder = None
     if any(setting.prior_weight for setting in selection.values()):
-        from pal.models.encoder import MiniLMEncoder
+        from pal.models.encoder import MiniLMEncoder, fetch_encoder
 
         encoder = MiniLMEncoder(fetch_encoder())
-    renderer = Renderer(BaseTokenizer(base_tokenizer_path()))
-    engine = engine or LlamaCppEngine.from_adapters(settings.adapters)
-    return Responder(engine, renderer, selection, encoder, consistency_model(settings))
+    engine = engine or engines.open(settings, variants.adapters)
+    return Responder(
+        engine, Renderer(engine.tokenizer), variants, selection, encoder, consistency_model(settings)
+    )
 
 
 def consistency_model(settings: Settings, folder: Path | None = None) -> ConsistencyScorer | None:
@@ -63,7 +62,7 @@ def consistency_model(settings: Settings, folder: Path | None = None) -> Consist
         return None
 
 
-def selection_settings(settings: Settings) -> Mapping[str, SelectionSettings]:
+def selection_settings(settings: Settings, variants: Variants) -> Mapping[str, SelectionSettings]:
     """Selection settings per variant; pure PAL while the repository has none tuned.
 
     Raises:
@@ -73,7 +72,7 @@ def selection_settings(settings: Settings) -> Mapping[str, SelectionSettings]:
     from pal.chat.selection import PURE, read_selection
 
     untuned = settings.selection == Settings().selection and not settings.selection.is_file()
-    return read_selection(PURE if untuned else settings.selection).used
+    return read_selection(PURE if untuned else settings.selection, variants.selecting).used
 
 
 class RunningTurns:
@@ -139,7 +138,7 @@ def run_turn(
     request = TurnRequest(
         turn.persona,
         turn.user,
-        chat.histories(turn.persona),
+        chat.histories(turn.persona, turn.variants),
         turn.decoding,
         turn.seed,
         chat.session,

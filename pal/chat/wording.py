@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from pal.chat.conversation import Reply
 from pal.chat.selection import Selection, SelectionSettings
-from pal.engines.base import SELECTING_VARIANTS, Decoding
+from pal.chat.variants import Variants
+from pal.engines.base import Decoding
 from pal.models.consistency import LABELS
 
-NAMES = {"baseline": "Baseline", "stage1": "Stage 1", "aligned": "Aligned"}
 WORDS = {"contradiction": "contradicts", "neutral": "neutral", "entailment": "entails"}
 MARKS = {"contradiction": "✕", "neutral": "·", "entailment": "✓"}
 
@@ -43,12 +43,12 @@ def describe_decoding(seed: int, decoding: Decoding) -> str:
     )
 
 
-def setting_names(settings: Mapping[str, SelectionSettings]) -> str:
+def setting_names(settings: Mapping[str, SelectionSettings], variants: Variants) -> str:
     """The selection setting by name; each model's own when they differ."""
-    labels = {variant: settings.get(variant, SelectionSettings()).label for variant in SELECTING_VARIANTS}
-    if len(set(labels.values())) == 1:
-        return next(iter(labels.values()))
-    return "; ".join(f"{NAMES[variant]}: {label}" for variant, label in labels.items())
+    labels = {name: settings.get(name, SelectionSettings()).label for name in variants.selecting}
+    if len(set(labels.values())) <= 1:
+        return next(iter(labels.values()), "")
+    return "; ".join(f"{variants.title(name)}: {label}" for name, label in labels.items())
 
 
 @dataclass(frozen=True)

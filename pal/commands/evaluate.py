@@ -17,8 +17,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from pal.chat.variants import shipped
 from pal.dialogue.readers import read_dialogues
-from pal.engines.base import VARIANTS
 from pal.errors import DataError
 from pal.evaluation.contenders import (
     ENDS,
@@ -168,7 +168,9 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
 def _contender_arguments(parser: argparse.ArgumentParser) -> None:
     """Who takes part."""
     parser.add_argument(
-        "--variants", default=",".join(VARIANTS), help="comma-separated; default: all three of the page"
+        "--variants",
+        default=",".join(shipped().names),
+        help="comma-separated; default: all three of the page",
     )
     parser.add_argument(
         "--untuned", action="store_true", help="also the base without an adapter, with the baseline's prompt"
@@ -221,10 +223,10 @@ def chosen_contenders(args: argparse.Namespace) -> tuple[Contender, ...]:
 def _extra(text: str) -> Contender:
     name, _, rest = text.partition("=")
     folder, _, variant = rest.rpartition(":")
-    if not _NAME.fullmatch(name) or not folder or variant not in VARIANTS:
+    if not _NAME.fullmatch(name) or not folder or variant not in shipped():
         raise DataError(
             f"--extra is “{text}”; it must be NAME=FOLDER:VARIANT, NAME of a–z, 0–9 and _, "
-            f"VARIANT one of {', '.join(VARIANTS)}."
+            f"VARIANT one of {', '.join(shipped().names)}."
         )
     path = Path(folder).expanduser()
     return Contender(name, variant, adapter_path(path.name, path.parent))

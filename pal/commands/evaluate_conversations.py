@@ -15,9 +15,10 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from pal.chat.strategies import ConsistencyScorer
+from pal.chat.responder import ConsistencyScorer
+from pal.chat.variants import shipped
 from pal.commands.evaluate import add_model_arguments
-from pal.engines.base import VARIANTS, Decoding
+from pal.engines.base import Decoding
 from pal.evaluation.contenders import chosen_selection, describe_models, opened, parse_variants
 from pal.evaluation.conversations import CONVERSATIONS, as_json, hold, read_conversations
 
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--data", type=Path, default=CONVERSATIONS, help="default: our sixty")
     parser.add_argument("--limit", type=int, default=0, help="the first conversations only; 0 takes all")
-    parser.add_argument("--variants", default=",".join(VARIANTS), help="default: all three")
+    parser.add_argument("--variants", default=",".join(shipped().names), help="default: all three")
     parser.add_argument("--seed", type=int, default=1, help="of the sampling (default: 1)")
     add_model_arguments(parser)
 
@@ -52,7 +53,10 @@ def run(args: argparse.Namespace) -> int:
     }
     judge: ConsistencyScorer = ConsistencyModel.load()
     with opened(variants, args.adapters) as responder:
-        settings["engine"] = {"name": responder.engine.name, "quantisation": responder.engine.quantisation}
+        settings["engine"] = {
+            "name": responder.engine.identity.engine,
+            "quantisation": responder.engine.identity.quantisation,
+        }
         asked = replace(responder, settings=tuned.used, consistency=judge)
         held = [
             (one, list(hold(one, asked, variants, args.seed)))

@@ -10,8 +10,8 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from pal.chat.variants import shipped
 from pal.commands.evaluate import add_model_arguments
-from pal.engines.base import SELECTING_VARIANTS
 from pal.errors import DataError
 from pal.evaluation.contenders import chosen_selection, describe_models, opened, parse_variants, software
 from pal.evaluation.questions import BENCHMARK, ask, read_questions, report, summary
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``python -m pal evaluate-questions``."""
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--data", type=Path, default=BENCHMARK, help="questions file; default: the benchmark")
-    parser.add_argument("--variants", default=",".join(SELECTING_VARIANTS), help="default: stage1,aligned")
+    parser.add_argument("--variants", default=",".join(shipped().selecting), help="default: stage1,aligned")
     add_model_arguments(parser)
 
 
@@ -33,16 +33,19 @@ def run(args: argparse.Namespace) -> int:
         CheckpointError: a model is missing.
         EngineError: a variant failed.
     """
-    variants = [variant for variant in parse_variants(args.variants) if variant in SELECTING_VARIANTS]
+    variants = [variant for variant in parse_variants(args.variants) if variant in shipped().selecting]
     if not variants:
-        raise DataError(f"--variants is “{args.variants}”; only {', '.join(SELECTING_VARIANTS)} select.")
+        raise DataError(f"--variants is “{args.variants}”; only {', '.join(shipped().selecting)} select.")
     questions, tuned = read_questions(args.data), chosen_selection(args.selection)
     settings = describe_models(args.data, variants, args.adapters, tuned) | {
         "pure_pal": {name: asdict(values) for name, values in tuned.pure.items()},
         "cosine_threshold": tuned.cosine_threshold,
     }
     with opened(variants, args.adapters) as responder:
-        settings["engine"] = {"name": responder.engine.name, "quantisation": responder.engine.quantisation}
+        settings["engine"] = {
+            "name": responder.engine.identity.engine,
+            "quantisation": responder.engine.identity.quantisation,
+        }
         turns = ask(questions, variants, responder)
     results = {"settings": settings | {"software": software()}, **report(questions, turns, variants, tuned)}
     args.out.parent.mkdir(parents=True, exist_ok=True)

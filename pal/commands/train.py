@@ -15,10 +15,12 @@ Several devices: ``accelerate launch -m pal train …``.
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from pal.commands.train_consistency import add_consistency_tasks, label, train_consistency
 from pal.errors import DataError
+from pal.settings import Settings
 from pal.training import pipeline
 from pal.training.recipe import load_recipe
 
@@ -147,7 +149,7 @@ def _sft(args: argparse.Namespace) -> int:
 def _pairs(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from pal.engines.llamacpp import LlamaCppEngine
+    from pal import engines
     from pal.training.pairs import generate_rejected, prompts, write_pair
     from pal.training.sft import load_examples
 
@@ -166,7 +168,7 @@ def _pairs(args: argparse.Namespace) -> int:
     }
     done = _finished(args.out, {pair.id for pairs in asked.values() for pair in pairs})
     missing = {kind: [pair for pair in pairs if pair.id not in done] for kind, pairs in asked.items()}
-    engine = LlamaCppEngine.from_adapters({"stage1": args.stage1})
+    engine = engines.open(Settings.from_env(os.environ), {"stage1": args.stage1})
     args.out.parent.mkdir(parents=True, exist_ok=True)
     try:
         with args.out.open("a", encoding="utf-8") as file:

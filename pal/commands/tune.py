@@ -9,8 +9,8 @@ import argparse
 from pathlib import Path
 
 from pal.chat.selection import report_path, write_selection
+from pal.chat.variants import shipped
 from pal.dialogue.readers import read_dialogues
-from pal.engines.base import SELECTING_VARIANTS
 from pal.errors import DataError
 from pal.evaluation.contenders import adapter_hashes, opened, parse_variants
 from pal.evaluation.questions import TUNING, ask, read_questions
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", type=int, default=0, help="labelled turns; 0 (default) takes the whole tune part"
     )
-    parser.add_argument("--variants", default=",".join(SELECTING_VARIANTS), help="default: stage1,aligned")
+    parser.add_argument("--variants", default=",".join(shipped().selecting), help="default: stage1,aligned")
     parser.add_argument("--adapters", type=Path, default=Settings().adapters, help="folder of the adapters")
 
 
@@ -47,9 +47,9 @@ def run(args: argparse.Namespace) -> int:
     """
     from tqdm import tqdm
 
-    variants = [variant for variant in parse_variants(args.variants) if variant in SELECTING_VARIANTS]
+    variants = [variant for variant in parse_variants(args.variants) if variant in shipped().selecting]
     if not variants:
-        raise DataError(f"--variants is “{args.variants}”; only {', '.join(SELECTING_VARIANTS)} select.")
+        raise DataError(f"--variants is “{args.variants}”; only {', '.join(shipped().selecting)} select.")
     choice = choose_turns(read_dialogues(args.data), args.limit, part="tune")
     if not choice.labelled:
         raise DataError(f"{args.data}: no labelled turn; selection settings are tuned on labels.")

@@ -35,6 +35,7 @@ from pal.dialogue.persona import MAX_SENTENCES
 from pal.dialogue.turns import Exchange
 
 START, END = "<|im_start|>", "<|im_end|>"
+FORMAT = 1  # part of an engine's identity; raise it when the sequence changes
 CONTEXT_TOKENS = 1024
 BLOCK_EXCHANGES = 4  # long chats forget this many exchanges at a time
 

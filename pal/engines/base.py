@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
 
-VARIANTS = ("baseline", "stage1", "aligned")
-SELECTING_VARIANTS = ("stage1", "aligned")
+from pal.dialogue.prompt import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -106,11 +108,48 @@ class Cancel:
         return self._event.is_set()
 
 
-class Engine(Protocol):
-    """Runs the variants. Safe to call from many threads at once."""
+@dataclass(frozen=True)
+class Identity:
+    """What an engine is: whatever else than a request decides its answers.
 
-    name: str
+    Attributes:
+        engine: its name, such as "llama.cpp".
+        version: of the library that computes.
+        base: SHA-256 of the base model's file, or its id and revision.
+        quantisation: of the weights that are served, such as "Q4_1".
+        adapters: variant → SHA-256 of its adapter's configuration and weights; "" for the plain base.
+        prompt: version of the sequence, ``pal.dialogue.prompt.FORMAT``.
+    """
+
+    engine: str
+    version: str
+    base: str
     quantisation: str
+    adapters: Mapping[str, str]
+    prompt: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON."""
+        return asdict(self)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """64 hex digits, equal when and only when all of this is; does not depend
+        on the order of the variants."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+
+
+class Engine(Protocol):
+    """Runs the variants. Safe to call from many threads at once.
+
+    Attributes:
+        identity: what it is; one fingerprint for records, journals and caches.
+        tokenizer: of the base that it serves.
+        variants: names of the variants it has.
+    """
+
+    identity: Identity
+    tokenizer: Tokenizer
     variants: tuple[str, ...]
 
     def select(self, requests: Sequence[SelectRequest], cancel: Cancel) -> Iterator[Options | Failed]:

@@ -9,25 +9,27 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
+from importlib.metadata import version
 from pathlib import Path
 
-from pal.dialogue.prompt import CONTEXT_TOKENS
+from pal.dialogue.prompt import CONTEXT_TOKENS, FORMAT, BaseTokenizer
 from pal.engines.base import (
-    VARIANTS,
     Cancel,
     Delta,
     Done,
     Failed,
     FairLock,
+    Identity,
     Options,
     ReplyRequest,
     SelectRequest,
 )
 from pal.engines.llamacpp_server import REPLY_ROOM, VariantServer
 from pal.errors import EngineError
-from pal.models.adapters import adapter_path, gguf_adapter
-from pal.models.bases import fetch_base
+from pal.files import sha256
+from pal.models.adapters import adapter_hash, adapter_path, gguf_adapter
+from pal.models.bases import BASE, base_tokenizer_path, fetch_base
 
 _POLL_SECONDS = 0.02  # how often a waiting caller looks at its cancel button
 _log = logging.getLogger(__name__)
@@ -42,6 +44,7 @@ class LlamaCppEngine:
     Args:
         base: GGUF of the base model.
         loras: GGUF LoRA of each variant; None runs the plain base.
+        hashes: what ``identity`` says of each adapter; None hashes the GGUFs.
         slots: sessions per variant whose prefix caches are kept.
         threads: CPU threads; None takes every core this process may use.
         parallel: run the variants of a turn side by side. Off, they run one
@@ -52,19 +55,19 @@ class LlamaCppEngine:
         EngineError: a model cannot be loaded.
     """
 
-    name = "llama.cpp"
-
     def __init__(
         self,
         base: Path,
         loras: Mapping[str, Path | None],
         *,
+        hashes: Mapping[str, str] | None = None,
         slots: int = 4,
         threads: int | None = None,
         parallel: bool = False,
     ):
         self.variants = tuple(loras)
-        self.quantisation = _quantisation(base)
+        self._base = base
+        self._hashes = dict(hashes or {name: sha256(path) if path else "" for name, path in loras.items()})
         self._parallel = parallel
         shared = FairLock()
         self._locks = {variant: FairLock() if parallel else shared for variant in loras}
@@ -81,8 +84,7 @@ class LlamaCppEngine:
     @classmethod
     def from_adapters(
         cls,
-        adapters: Path | Mapping[str, Path | None] | None = None,
-        variants: Sequence[str] | None = None,
+        adapters: Mapping[str, Path | None],
         *,
         base: Path | None = None,
         progress: bool = True,
@@ -93,24 +95,37 @@ class LlamaCppEngine:
         """The engine for PEFT adapters, fetched and converted as needed.
 
         Args:
-            adapters: a folder with one adapter folder per variant, or the
-                adapter folder of each variant (None there runs the plain
-                base); None takes the usual folder of ``adapter_path``.
-            variants: which ones to load; None takes all that ``adapters``
-                names, or ``VARIANTS``.
+            adapters: PEFT folder of each variant; None runs the plain base.
             base: GGUF of the base model; None fetches the pinned one.
 
         Raises:
             CheckpointError: the base or an adapter is not to be had.
             EngineError: a model cannot be loaded.
         """
-        if isinstance(adapters, Mapping):
-            folders = {variant: adapters[variant] for variant in variants or adapters}
-        else:
-            folders = {variant: adapter_path(variant, adapters) for variant in variants or VARIANTS}
+        for folder in filter(None, adapters.values()):
+            adapter_path(folder.name, folder.parent)
         base = base or fetch_base(progress=progress)
-        loras = {variant: folder and gguf_adapter(folder) for variant, folder in folders.items()}
-        return cls(base, loras, slots=slots, threads=threads, parallel=parallel)
+        loras = {variant: folder and gguf_adapter(folder) for variant, folder in adapters.items()}
+        hashes = {variant: adapter_hash(folder) if folder else "" for variant, folder in adapters.items()}
+        return cls(base, loras, hashes=hashes, slots=slots, threads=threads, parallel=parallel)
+
+    @cached_property
+    def identity(self) -> Identity:
+        """What it is. A base other than the pinned one is hashed, on the first call."""
+        pinned = self._base.name == BASE.files[0].name and self._base.stat().st_size == BASE.files[0].size
+        return Identity(
+            "llama.cpp",
+            version("xllamacpp"),
+            BASE.files[0].sha256 if pinned else sha256(self._base),
+            _quantisation(self._base),
+            self._hashes,
+            FORMAT,
+        )
+
+    @cached_property
+    def tokenizer(self) -> BaseTokenizer:
+        """The base's own."""
+        return BaseTokenizer(base_tokenizer_path())
 
     def select(self, requests: Sequence[SelectRequest], cancel: Cancel) -> Iterator[Options | Failed]:
         """One answer per request, as each is ready; after ``cancel``, Failed."""

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pal.dialogue.turns import Exchange
-from pal.engines.base import VARIANTS, Cancel, Decoding, Delta, Done, Failed
+from pal.engines.base import Cancel, Decoding, Delta, Done, Failed
 from pal.errors import EngineError
 
 REPLY_TOKENS = 18
@@ -136,6 +136,7 @@ def open_responder(mode: str):
     """What serves, but nothing of an earlier conversation is remembered, since a visitor's messages
     and replies are new: every verdict is computed, and only the persona's embeddings are kept."""
     from pal.chat.session import build_responder
+    from pal.chat.variants import shipped
     from pal.models.consistency import ConsistencyModel
     from pal.models.encoder import MiniLMEncoder
     from pal.settings import Settings
@@ -144,7 +145,7 @@ def open_responder(mode: str):
     if mode == "transformers":
         from pal.evaluation.bench_reference import PlainTransformers
 
-        engine = PlainTransformers(settings.adapters)
+        engine = PlainTransformers(shipped(settings.adapters).adapters)
     responder = build_responder(replace(settings, consistency=False), engine=engine)
     if responder.encoder is not None:
         responder = replace(responder, encoder=MiniLMEncoder(cached=len(SENTENCES) + 1))
@@ -179,11 +180,12 @@ def _no_turns() -> dict:
 
 
 def _conversation(responder, messages, session: str, mode: str, figures: dict | None) -> None:
-    from pal.chat.strategies import Selected, TurnRequest
+    from pal.chat.responder import TurnRequest
+    from pal.chat.strategies import Selected
     from pal.dialogue.persona import Persona
 
     decoding = Decoding(temperature=0.0, repeat_penalty=1.0, max_tokens=REPLY_TOKENS, ignore_end=True)
-    histories: dict[str, list[Exchange]] = {variant: [] for variant in VARIANTS}
+    histories: dict[str, list[Exchange]] = {name: [] for name in responder.variants.names}
     for number, message in enumerate(messages):
         # without reuse, every turn is a chat that the engine has never seen
         name = f"{session}-{number}" if mode == "no_reuse" else session
@@ -201,7 +203,7 @@ def _conversation(responder, messages, session: str, mode: str, figures: dict | 
             elif isinstance(event, Failed):
                 raise EngineError(f"{event.variant}: {event.message}")
         whole = time.perf_counter() - begun
-        for variant in VARIANTS:
+        for variant in responder.variants.names:
             histories[variant].append(Exchange(message, replies["aligned"].text, chosen.get(variant)))
         if figures is not None:
             figures["turns"].append(seconds)

@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from peft import PeftModel
 
-from pal.dialogue.prompt import BaseTokenizer
-from pal.engines.base import VARIANTS, Cancel, Delta, Done, Failed, Options, ReplyRequest, SelectRequest
+from pal.dialogue.prompt import FORMAT, BaseTokenizer
+from pal.engines.base import Cancel, Delta, Done, Failed, Identity, Options, ReplyRequest, SelectRequest
 from pal.models import bases
+from pal.models.adapters import adapter_hash
 
 
 class PlainTransformers:
     """The Engine protocol over ``model.generate``: whole prompt every time, greedy."""
 
-    name = "transformers"
-    quantisation = "fp32"
-    variants = VARIANTS
-
-    def __init__(self, adapters: Path):
+    def __init__(self, adapters: Mapping[str, Path]):
         base = bases.load_base_model()
-        self._model = PeftModel.from_pretrained(base, str(adapters / VARIANTS[0]), adapter_name=VARIANTS[0])
-        for variant in VARIANTS[1:]:
-            self._model.load_adapter(str(adapters / variant), adapter_name=variant)
+        self.variants = tuple(adapters)
+        self.identity = Identity(
+            "transformers",
+            version("transformers"),
+            bases.BASE.files[0].sha256,
+            "fp32",
+            {name: adapter_hash(folder) for name, folder in adapters.items()},
+            FORMAT,
+        )
+        self._model = PeftModel.from_pretrained(
+            base, str(adapters[self.variants[0]]), adapter_name=self.variants[0]
+        )
+        for variant in self.variants[1:]:
+            self._model.load_adapter(str(adapters[variant]), adapter_name=variant)
         self._model = self._model.float().eval()
-        self._tokenizer = BaseTokenizer(bases.base_tokenizer_path())
+        self.tokenizer = BaseTokenizer(bases.base_tokenizer_path())
 
     @torch.no_grad()
     def select(self, requests: Sequence[SelectRequest], cancel: Cancel) -> Iterator[Options | Failed]:
@@ -53,7 +62,7 @@ class PlainTransformers:
                 max_new_tokens=limit,
                 min_new_tokens=limit if request.decoding.ignore_end else None,
             )[0, len(request.tokens) :].tolist()
-            text = self._tokenizer.decode(output).strip()
+            text = self.tokenizer.decode(output).strip()
             yield Delta(request.variant, text)
             yield Done(request.variant, text, len(request.tokens), len(output), time.perf_counter() - begun)
 

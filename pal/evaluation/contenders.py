@@ -4,6 +4,7 @@ what is opened for it, and what the results name.
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,10 +13,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pal.chat.responder import Encoder, Responder
 from pal.chat.selection import PURE, TunedSelection, read_selection
-from pal.chat.strategies import Encoder, Responder
+from pal.chat.variants import shipped
 from pal.dialogue.prompt import Renderer
-from pal.engines.base import SELECTING_VARIANTS, VARIANTS
 from pal.errors import DataError
 from pal.evaluation.walk import GOLD, NOTHING, PREDICTED
 from pal.files import sha256
@@ -46,7 +47,7 @@ class Contender:
     @property
     def selects(self) -> bool:
         """It has persona turns."""
-        return self.variant in SELECTING_VARIANTS
+        return shipped()[self.variant].selects
 
     @property
     def predicts(self) -> bool:
@@ -94,11 +95,14 @@ def opened(
     Raises:
         CheckpointError: the base, the encoder or an adapter is missing.
     """
-    from pal.engines.llamacpp import LlamaCppEngine
+    from pal import engines
 
-    engine = LlamaCppEngine.from_adapters(adapters, tuple(variants))
+    if isinstance(adapters, Path):
+        adapters = shipped(adapters).adapters
+    engine = engines.open(Settings.from_env(os.environ), {name: adapters[name] for name in variants})
     try:
-        yield Responder(engine, open_renderer(), encoder=open_encoder() if prior else None)
+        encoder = open_encoder() if prior else None
+        yield Responder(engine, Renderer(engine.tokenizer), shipped(), encoder=encoder)
     finally:
         engine.close()
 
@@ -130,8 +134,8 @@ def chosen_selection(name: str | None) -> TunedSelection:
     """
     if name is None:
         default = Settings().selection
-        return read_selection(default if default.is_file() else PURE)
-    return read_selection(name)
+        return read_selection(default if default.is_file() else PURE, shipped().selecting)
+    return read_selection(name, shipped().selecting)
 
 
 def parse_variants(text: str) -> tuple[str, ...]:
@@ -141,10 +145,9 @@ def parse_variants(text: str) -> tuple[str, ...]:
         DataError: one is unknown, or there is none.
     """
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    unknown = [name for name in names if name not in VARIANTS]
-    if unknown or not names:
-        raise DataError(f"Unknown variant “{', '.join(unknown)}”; choose among {', '.join(VARIANTS)}.")
-    return names
+    if not names:
+        raise DataError(f"No variant is named; choose among {', '.join(shipped().names)}.")
+    return shipped().only(names).names
 
 
 def adapter_hashes(variants: Sequence[str], adapters: Path) -> dict[str, str]:

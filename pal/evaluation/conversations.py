@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pal.chat.strategies import Judged, Responder, Selected, TurnRequest
+from pal.chat.responder import Judged, Responder, TurnRequest
+from pal.chat.strategies import Selected
 from pal.dialogue.persona import Persona
 from pal.dialogue.readers import read_jsonl
 from pal.dialogue.text_metrics import recites
@@ -86,9 +87,7 @@ def hold(
     histories: dict[str, list[Exchange]] = {variant: [] for variant in variants}
     seed = dialogue_seed(seed, conversation.id)
     for message in conversation.messages:
-        request = TurnRequest(
-            conversation.persona, message, histories, Decoding(), seed, conversation.id, tuple(variants)
-        )
+        request = TurnRequest(conversation.persona, message, histories, Decoding(), seed, conversation.id)
         selected: dict[str, int | None] = dict.fromkeys(variants)
         texts: dict[str, str] = {}
         verdicts: dict[str, tuple[int, ...]] = {}

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from pal.chat.wording import NAMES
+from pal.chat.variants import shipped
 from pal.evaluation.report import PARROTING, PERSONA, SELECTION, UNTRAINED, Evaluation, Metric
 
 _STYLE = {"svg.hashsalt": "pal", "svg.fonttype": "none", "font.size": 9, "font.family": "sans-serif"}
@@ -102,7 +102,7 @@ def win_matrix(evaluation: Evaluation, names: Sequence[str], path: Path) -> bool
 def _colour(evaluation: Evaluation, name: str) -> str:
     if evaluation.ablated(name):
         return _ABLATED
-    return _TRAINED if name in NAMES else _REFERENCE
+    return _TRAINED if name in shipped() else _REFERENCE
 
 
 def _save(figure, path: Path) -> None:

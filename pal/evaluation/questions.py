@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from pal.chat.responder import Responder
 from pal.chat.selection import SelectionSettings, TunedSelection, combine
-from pal.chat.strategies import Responder
 from pal.dialogue.persona import Persona
 from pal.dialogue.readers import read_jsonl
 from pal.dialogue.turns import Exchange

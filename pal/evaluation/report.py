@@ -21,7 +21,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from pal.chat.wording import NAMES
+from pal.chat.variants import shipped
 from pal.dialogue.readers import read_jsonl
 from pal.errors import DataError
 from pal.evaluation.contenders import GOLD_REPLIES, UNTUNED
@@ -35,7 +35,7 @@ TEMPLATES = REPOSITORY / "assets" / "templates" / "report"
 SAMPLES = REPOSITORY / "assets" / "sample_dialogues.jsonl"
 SAMPLE_SEED = 0
 UNTRAINED = ["minilm_cosine", "idf_overlap", "always_none"]  # selectors
-TITLES = NAMES | {
+TITLES = {variant.name: variant.title for variant in shipped()} | {
     UNTUNED: "untuned base",
     "dpo_baseline": "DPO from baseline",
     GOLD_REPLIES: "gold replies",

@@ -15,8 +15,8 @@ from typing import Protocol
 
 import numpy as np
 
+from pal.chat.responder import Encoder, Responder
 from pal.chat.selection import TunedSelection
-from pal.chat.strategies import Encoder, Responder
 from pal.engines.base import Decoding
 from pal.errors import CheckpointError
 from pal.evaluation.contenders import GOLD_REPLIES, Contender, open_encoder, open_renderer, opened
@@ -73,7 +73,10 @@ def walk(task: Run, record: Record, opened: Callable[[], AbstractContextManager[
     )
     with opened() as responder:
         walker = Walk(responder, settings)
-        engine = {"name": responder.engine.name, "quantisation": responder.engine.quantisation}
+        engine = {
+            "name": responder.engine.identity.engine,
+            "quantisation": responder.engine.identity.quantisation,
+        }
         for dialogue in _progress(missing, record, "selections and replies"):
             record.add_answers(dialogue, walker.dialogue(dialogue), engine)
 

@@ -11,11 +11,12 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from pal.chat.responder import Encoder, Responder, TurnRequest, turn_seed
 from pal.chat.selection import SelectionSettings
-from pal.chat.strategies import Encoder, Responder, Selected, TurnRequest, turn_seed
+from pal.chat.strategies import Selected
 from pal.dialogue.persona import Persona
 from pal.dialogue.turns import Exchange
-from pal.engines.base import SELECTING_VARIANTS, Cancel, Decoding, Done, Failed, ReplyRequest
+from pal.engines.base import Cancel, Decoding, Done, Failed, ReplyRequest
 from pal.errors import EngineError
 from pal.evaluation.turns import GoldTurn, MeasuredDialogue
 
@@ -109,7 +110,7 @@ class Walk:
         self._responder = replace(responder, encoder=encoder, settings=settings.selection)
         self._pure = replace(responder, encoder=None, settings=settings.pure)
         self._settings = settings
-        self._selecting = tuple(name for name in settings.variants if name in SELECTING_VARIANTS)
+        self._selecting = tuple(name for name in settings.variants if responder.variants[name].selects)
         self._same = all(
             settings.selection.get(name, SelectionSettings()) == settings.pure.get(name, SelectionSettings())
             for name in self._selecting
@@ -139,7 +140,7 @@ class Walk:
 
     def _predict(self, dialogue, turn: GoldTurn, histories, generate: bool) -> dict[str, Answer]:
         """Select then Generate, as the page does."""
-        request = self._request(dialogue, turn, histories, self._settings.variants, dialogue.id)
+        request = self._request(dialogue, turn, histories, dialogue.id)
         run = self._responder.respond if generate else self._responder.select
         answers = {name: Answer() for name in self._settings.variants}
         for event in _results(run(request, Cancel()), dialogue, turn):
@@ -168,9 +169,7 @@ class Walk:
             answers[event.variant] = _with(answers[event.variant], event)
         return answers
 
-    def _request(
-        self, dialogue, turn: GoldTurn, histories, variants: Sequence[str], session: str
-    ) -> TurnRequest:
+    def _request(self, dialogue, turn: GoldTurn, histories, session: str) -> TurnRequest:
         return TurnRequest(
             dialogue.persona,
             turn.exchange.user,
@@ -178,7 +177,6 @@ class Walk:
             self._settings.decoding,
             dialogue_seed(self._settings.seed, dialogue.id),
             session,
-            variants,
         )
 
     def _cosines(self, turn: GoldTurn, persona: Persona) -> tuple[float, ...]:
@@ -192,7 +190,7 @@ class Walk:
                 for name, answer in answers.items()
             }
         answers = dict(answers)
-        request = self._request(dialogue, turn, histories, self._selecting, dialogue.id + " pure")
+        request = self._request(dialogue, turn, histories, dialogue.id + " pure")
         for event in _results(self._pure.select(request, Cancel()), dialogue, turn):
             answers[event.variant] = replace(
                 answers[event.variant],

@@ -77,7 +77,7 @@ class Recent(Generic[Key]):
 
 
 class MiniLMEncoder:
-    """all-MiniLM-L6-v2, implementing ``pal.chat.strategies.Encoder``.
+    """all-MiniLM-L6-v2, implementing ``pal.chat.responder.Encoder``.
 
     Loaded on first use; sentences seen lately are remembered, so a chat costs
     one new embedding a turn. Safe to call from many threads at once.

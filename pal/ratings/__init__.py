@@ -12,7 +12,7 @@ What a page (or any other client) needs, all in ``pal/ratings/desk.py``::
 
     task = desk.next_task(annotator)             # Task(item, turn) with a lease, or None: all done
     if task.turn is None:                        # the item has no replies yet: make and store them
-        request = desk.request(task.item, seed)  # a TurnRequest
+        request = desk.request(task.item, seed, responder.variants.names)  # a TurnRequest
         turn = generate_turn(responder, request, made_by, campaign, item=task.item.id, ...)
         shown = desk.add_turn(annotator, turn)   # BlindTurn: what may be sent to the browser
         desk.put_back(annotator, task.item.id)   # or, when the models fail on it: another item next

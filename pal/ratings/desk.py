@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
-from pal.chat.strategies import TurnRequest
-from pal.engines.base import VARIANTS, Decoding
+from pal.chat.responder import TurnRequest
+from pal.engines.base import Decoding
 from pal.errors import InvalidVote, PalError
 from pal.ratings import annotators, queries, voting
 from pal.ratings.annotators import new_code
@@ -122,9 +122,9 @@ class RatingDesk:
             shown = self._show(connection, annotator, turn, moment) if turn else None
             return Task(assignment.item, shown)
 
-    def request(self, item: Item, seed: int) -> TurnRequest:
-        """What to ask the models for an item without replies."""
-        histories = dict.fromkeys(VARIANTS, item.history)
+    def request(self, item: Item, seed: int, variants: Sequence[str]) -> TurnRequest:
+        """What to ask the models named ``variants`` for an item without replies."""
+        histories = dict.fromkeys(variants, item.history)
         return TurnRequest(item.persona, item.user, histories, self.decoding, seed, secrets.token_hex(16))
 
     def upcoming(self, annotator: str, count: int) -> list[Item]:

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pal import __version__
+from pal.chat.responder import Judged, Responder, TurnRequest
 from pal.chat.selection import SelectionSettings
-from pal.chat.strategies import Judged, Responder, Selected, TurnRequest
+from pal.chat.strategies import Selected
 from pal.engines.base import Cancel, Decoding, Delta, Done, Engine, Failed
 from pal.errors import PalError
 from pal.ratings.records import Provenance, ReplyRecord, Turn
@@ -24,7 +25,7 @@ def provenance(engine: Engine, adapters: Mapping[str, Path]) -> Provenance:
         variant: hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()
         for variant, folder in adapters.items()
     }
-    return Provenance(hashes, engine.name, engine.quantisation, __version__)
+    return Provenance(hashes, engine.identity.engine, engine.identity.quantisation, __version__)
 
 
 def campaign_name(made_by: Provenance, decoding: Decoding, selection: Mapping[str, SelectionSettings]) -> str:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from pal.chat.strategies import Responder
+from pal.chat.responder import Responder
 from pal.dialogue.text_metrics import words
-from pal.engines.base import VARIANTS, Decoding
+from pal.engines.base import Decoding
 from pal.errors import PalError
 from pal.ratings.annotators import NOTICE_VERSION
 from pal.ratings.blind import BlindTurn
@@ -155,7 +155,7 @@ def _vote(args: argparse.Namespace, settings: Settings, responder: Responder | N
         from pal.chat.session import build_responder
 
         responder = build_responder(settings)
-    made_by = provenance(responder.engine, {name: settings.adapters / name for name in VARIANTS})
+    made_by = provenance(responder.engine, responder.variants.adapters)
     items = [item for item in read_items(settings.rating_items) if not item.gold]
     campaign = campaign_name(made_by, Decoding(), responder.settings)
     desk = RatingDesk(open_store(settings), Queue(items, campaign, QueueSettings(overlap=args.annotators)))
@@ -164,7 +164,7 @@ def _vote(args: argparse.Namespace, settings: Settings, responder: Responder | N
 
             def make(item: Item) -> Turn:
                 bar.update()
-                request = desk.request(item, args.seed)
+                request = desk.request(item, args.seed, responder.variants.names)
                 return generate_turn(responder, request, made_by, campaign, item=item.id)
 
             votes = simulate_votes(desk, make, args.annotators, args.items, args.seed)

@@ -14,15 +14,16 @@ from rich.table import Table
 from rich.text import Text
 
 from pal.chat.conversation import DEFAULT_CONTINUED, MAX_SEED, Chat, ChatTurn, Reply, parse_seed
+from pal.chat.responder import Responder
 from pal.chat.session import retry_base, run_turn
-from pal.chat.strategies import Responder
-from pal.chat.wording import NAMES, badges, describe_decoding, describe_selection, percent, setting_names
+from pal.chat.wording import badges, describe_decoding, describe_selection, percent, setting_names
 from pal.dialogue.persona import Example, Persona
 from pal.dialogue.turns import check_message
-from pal.engines.base import SELECTING_VARIANTS, VARIANTS, Cancel, Decoding
+from pal.engines.base import Cancel, Decoding
 from pal.errors import PalError
 
 STYLES = {"baseline": "white", "stage1": "bright_blue", "aligned": "bright_green"}
+OTHER_STYLE = "bright_magenta"  # of variants that a host adds
 BADGE_STYLES = {"entailment": "green", "contradiction": "red"}
 NARROW = 96  # columns of a terminal below which the replies stand one above the other
 HELP = """\
@@ -36,6 +37,10 @@ Anything without a slash is said to all three models.
 /clear              start over; /undo brings the chat back
 /seed N             seed of the next replies
 /help  /quit        Ctrl-C stops a reply; once more quits"""
+
+
+def _style(variant: str) -> str:
+    return STYLES.get(variant, OTHER_STYLE)
 
 
 def plain(text: str) -> str:
@@ -55,11 +60,12 @@ def selection_table(turn: ChatTurn) -> Table:
     """The probability of every sentence and of none, for each selecting variant."""
     table = Table(box=None, pad_edge=False)
     table.add_column("Selection")
-    for variant in SELECTING_VARIANTS:
-        table.add_column(NAMES[variant], justify="right", style=STYLES[variant])
+    selecting = turn.variants.selecting
+    for variant in selecting:
+        table.add_column(turn.variants.title(variant), justify="right", style=_style(variant))
     options = [*enumerate(turn.persona.sentences, 1), (0, "none")]
     for option, sentence in options:
-        cells = [_probability(turn.reply(variant), option) for variant in SELECTING_VARIANTS]
+        cells = [_probability(turn.reply(variant), option) for variant in selecting]
         table.add_row(Text(plain(sentence)), *cells)
     return table
 
@@ -74,7 +80,7 @@ def _probability(reply: Reply, option: int) -> Text:
 
 def _reply(reply: Reply, turn: ChatTurn) -> Panel:
     body = Text()
-    if reply.variant not in SELECTING_VARIANTS:
+    if not turn.variants[reply.variant].selects:
         body.append("Reads the whole persona\n", "dim")
     elif reply.selection is not None:
         body.append(
@@ -87,11 +93,11 @@ def _reply(reply: Reply, turn: ChatTurn) -> Panel:
     continues = turn.done and reply is turn.continuing
     return Panel(
         body,
-        title=NAMES[reply.variant],
+        title=turn.variants.title(reply.variant),
         title_align="left",
         subtitle="continues" if continues else None,
         subtitle_align="left",
-        border_style=STYLES[reply.variant] if continues or not turn.done else "dim",
+        border_style=_style(reply.variant) if continues or not turn.done else "dim",
     )
 
 
@@ -113,7 +119,7 @@ def _badges(reply: Reply, turn: ChatTurn) -> Text:
 def turn_view(turn: ChatTurn, width: int) -> RenderableType:
     """Probabilities, three replies and how they were made, for a terminal of
     ``width`` columns."""
-    panels = [_reply(turn.reply(variant), turn) for variant in VARIANTS]
+    panels = [_reply(reply, turn) for reply in turn.replies]
     made = Text(describe_decoding(turn.seed, turn.decoding) + (" · stopped" if turn.stopped else ""), "dim")
     if width < NARROW:
         return Group(selection_table(turn), *panels, made)
@@ -181,8 +187,9 @@ class TerminalChat:
     def loop(self, read: Callable[[str], str]) -> None:
         """Read and answer until /quit, the end of input or Ctrl-C."""
         self._read = read
-        engine = self._responder.engine
-        self._say(f"PAL · {engine.name} · {engine.quantisation} · {setting_names(self._responder.settings)}")
+        identity = self._responder.engine.identity
+        selected_by = setting_names(self._responder.settings, self._responder.variants)
+        self._say(f"PAL · {identity.engine} · {identity.quantisation} · {selected_by}")
         self._console.print(persona_table(self.persona))
         self._say("Say something, or /help.")
         while True:
@@ -213,7 +220,9 @@ class TerminalChat:
         self._commands[name](rest.strip())
 
     def _turn(self, chat: Chat, message: str, seed: int) -> None:
-        turn = ChatTurn(message, self.persona, self._decoding, seed, self._continued)
+        turn = ChatTurn(
+            message, self.persona, self._decoding, seed, self._responder.variants, self._continued
+        )
         cancel = Cancel()
         with _interrupts(cancel), Live(console=self._console, auto_refresh=False, transient=True) as live:
             for grown in run_turn(self._responder, chat, turn, cancel):
@@ -244,10 +253,12 @@ class TerminalChat:
 
     def _continue(self, text: str) -> None:
         variant = text.lower().replace(" ", "")
+        variants = self._responder.variants
+        if variant not in variants:
+            raise PalError(f"There is no model “{variant[:40]}”; the models are {', '.join(variants.names)}.")
         self.chat = self.chat.continue_with(variant)
-        if variant in VARIANTS:
-            self._continued = variant
-        self._say(f"The chat continues with {NAMES[variant]}.")
+        self._continued = variant
+        self._say(f"The chat continues with {variants.title(variant)}.")
 
     def _persona(self, text: str) -> None:
         if text == "edit":

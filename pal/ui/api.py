@@ -9,10 +9,11 @@ from typing import Any
 import gradio as gr
 
 from pal.chat.conversation import MAX_TURNS, ChatTurn, parse_decoding, parse_seed
-from pal.chat.strategies import Responder, TurnRequest
+from pal.chat.responder import Responder, TurnRequest
+from pal.chat.variants import Variants
 from pal.dialogue.persona import Persona
 from pal.dialogue.turns import MAX_MESSAGE_CHARS, Exchange, check_message
-from pal.engines.base import SELECTING_VARIANTS, VARIANTS, Cancel, Decoding
+from pal.engines.base import Cancel, Decoding
 from pal.errors import PalError
 from pal.models.consistency import LABELS
 
@@ -45,9 +46,13 @@ def endpoint(responder: Responder) -> Callable[..., dict[str, Any]]:
                 [_number(value) for value in (temperature, top_p, repeat_penalty, max_tokens)]
             )
             turn = ChatTurn(
-                check_message(_text("message", message)), who, decoding, parse_seed(_number(seed))
+                check_message(_text("message", message)),
+                who,
+                decoding,
+                parse_seed(_number(seed)),
+                responder.variants,
             )
-            histories = _histories(history, who)
+            histories = _histories(history, who, responder.variants)
         except PalError as error:
             raise gr.Error(str(error), print_exception=False) from None
         request = TurnRequest(who, turn.user, histories, decoding, turn.seed, secrets.token_hex(16))
@@ -86,7 +91,7 @@ def _persona(value: Any) -> Persona:
     return Persona.parse(_text("each persona sentence", sentence) for sentence in value)
 
 
-def _histories(history: Any, persona: Persona) -> dict[str, Sequence[Exchange]]:
+def _histories(history: Any, persona: Persona, variants: Variants) -> dict[str, Sequence[Exchange]]:
     if not isinstance(history, list | None):
         raise PalError("history must be a list of earlier results.")
     earlier = history or []
@@ -94,7 +99,7 @@ def _histories(history: Any, persona: Persona) -> dict[str, Sequence[Exchange]]:
         raise PalError(f"history has {len(earlier)} turns; at most {MAX_TURNS} fit.")
     if not all(isinstance(entry, dict) for entry in earlier):
         raise PalError("each entry of history must be an earlier result.")
-    return {variant: [_exchange(entry, variant, persona) for entry in earlier] for variant in VARIANTS}
+    return {name: [_exchange(entry, name, persona) for entry in earlier] for name in variants.names}
 
 
 def _exchange(entry: dict[str, Any], variant: str, persona: Persona) -> Exchange:
@@ -121,7 +126,7 @@ def _result(turn: ChatTurn) -> dict[str, Any]:
     return {
         "message": turn.user,
         "reply": turn.continuing.text.strip() if turn.continuing else None,
-        "selected": {variant: selected(variant) for variant in SELECTING_VARIANTS},
+        "selected": {variant: selected(variant) for variant in turn.variants.selecting},
         "seed": turn.seed,
         "replies": {
             reply.variant: {

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import gradio as gr
 
-from pal.chat.strategies import Responder
+from pal.chat.responder import Responder
 from pal.dialogue.persona import Example
 from pal.ui import api, layout, pages, render
 from pal.ui.pages import QUIET
@@ -25,13 +25,15 @@ SHOW_LIVE = """() => {
 
 def add_page(page: gr.Blocks, responder: Responder, examples: Sequence[Example], turns_at_once: int) -> None:
     """Put Explore into ``page``, which is being built."""
-    engine = responder.engine
-    pages.add_banner("", render.INTRODUCTION, f"{engine.name} · {engine.quantisation}")
+    identity = responder.engine.identity
+    pages.add_banner("", render.INTRODUCTION, f"{identity.engine} · {identity.quantisation}")
     with gr.Row(elem_id="pal-app"):
         with gr.Column(elem_id="pal-persona", elem_classes="pal-panel", min_width=0):
-            persona = layout.persona_editor(examples, responder.settings)
+            persona = layout.persona_editor(examples, responder)
         with gr.Column(elem_id="pal-chat", elem_classes="pal-panel", min_width=0):
-            chat = layout.conversation(examples[0], judges=responder.consistency is not None)
+            chat = layout.conversation(
+                examples[0], responder.variants, judges=responder.consistency is not None
+            )
     _wire_persona(persona, PersonaActions(persona, chat, examples))
     turns = TurnActions(responder, chat, persona)
     _wire_chat(chat, turns, turns_at_once)

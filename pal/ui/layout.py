@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import gradio as gr
 
-from pal.chat import wording
 from pal.chat.conversation import DEFAULT_CONTINUED, LIMITS, Chat, ChatTurn
-from pal.chat.selection import SelectionSettings
+from pal.chat.responder import Responder
+from pal.chat.variants import Variants
 from pal.dialogue.persona import MAX_SENTENCE_CHARS, MAX_SENTENCES, Example, Persona
-from pal.engines.base import VARIANTS, Decoding
+from pal.engines.base import Decoding
 from pal.errors import PersonaError
 from pal.ui import render
 from pal.ui.render import escape
@@ -91,7 +91,7 @@ def _row(
     return frame, text, up, remove, bars
 
 
-def persona_editor(examples: Sequence[Example], settings: Mapping[str, SelectionSettings]) -> PersonaParts:
+def persona_editor(examples: Sequence[Example], responder: Responder) -> PersonaParts:
     """One row for each sentence with its probabilities, ready-made personas,
     and the same as text."""
     first = list(examples[0].persona.sentences)
@@ -111,7 +111,7 @@ def persona_editor(examples: Sequence[Example], settings: Mapping[str, Selection
     made = [_row(number, text, number <= len(first)) for number, text in enumerate(texts, 1)]
     frames, rows, up, remove, bars = zip(*made, strict=True)
     none_bar = gr.HTML("", elem_id="pal-none-row")
-    gr.HTML(render.setting_line(settings), elem_id="pal-setting-line")
+    gr.HTML(render.setting_line(responder.settings, responder.variants), elem_id="pal-setting-line")
     status = gr.HTML(status_line(first), elem_id="pal-status")
     with gr.Row(elem_classes="pal-buttons"):
         add = gr.Button("Add sentence", size="sm", elem_id="pal-add")
@@ -193,7 +193,7 @@ def _settings() -> tuple[gr.Number, tuple[gr.Number, ...]]:
     return seed, decoding
 
 
-def _composer(example: Example, judges: bool) -> dict:
+def _composer(example: Example, variants: Variants, judges: bool) -> dict:
     with gr.Row(elem_id="pal-suggestions"):
         texts = (*example.suggestions, *[""] * SUGGESTIONS)[:SUGGESTIONS]
         suggestions = tuple(gr.Button(text, size="sm", visible=bool(text), min_width=60) for text in texts)
@@ -213,7 +213,7 @@ def _composer(example: Example, judges: bool) -> dict:
         stop = gr.Button("Stop", variant="stop", elem_id="pal-stop", visible=False, min_width=88, scale=0)
     with gr.Row(elem_id="pal-toolbar"):
         continued = gr.Radio(
-            [(wording.NAMES[variant], variant) for variant in VARIANTS],
+            [(variant.title, variant.name) for variant in variants],
             value=DEFAULT_CONTINUED,
             label="The chat continues with",
             container=False,
@@ -245,15 +245,15 @@ def _composer(example: Example, judges: bool) -> dict:
     }
 
 
-def conversation(example: Example, judges: bool) -> ChatParts:
+def conversation(example: Example, variants: Variants, judges: bool) -> ChatParts:
     """Three columns, the composer below them, and the settings; with ``judges``
     a switch for the badges."""
-    gr.HTML(render.column_heads(), elem_id="pal-heads")
+    gr.HTML(render.column_heads(variants), elem_id="pal-heads")
     with gr.Column(elem_id="pal-transcript"):
         past = gr.HTML("", elem_id="pal-past")
         live = gr.HTML(render.WELCOME, elem_id="pal-live", js_on_load=CONTINUE_ON_CLICK)
     spoken = gr.HTML("", elem_id="pal-spoken", html_template='<div aria-live="polite">${value}</div>')
-    composer = _composer(example, judges)
+    composer = _composer(example, variants, judges)
     seed, decoding = _settings()
     return ChatParts(
         chat=gr.State(Chat()), past=past, live=live, spoken=spoken, seed=seed, decoding=decoding, **composer

@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 
-from pal.chat.wording import NAMES
+from pal.chat.variants import Variants
 from pal.ratings.desk import RatingDesk
 from pal.ratings.records import FLAGS
 from pal.ratings.statistics import FlagRate, PairResult, Results, Summary, VariantResult, summary
@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 class Leaderboard:
     """Made anew when votes have come since the last visit; counting takes a moment."""
 
-    def __init__(self, desk: RatingDesk | None, threshold: int):
+    def __init__(self, desk: RatingDesk | None, threshold: int, variants: Variants):
+        self._variants = variants
         self._desk = desk
         self._threshold = threshold
         self._lock = threading.Lock()
@@ -34,7 +35,7 @@ class Leaderboard:
             with self._lock:
                 records = self._desk.records()
                 if self._made is None or self._made[0] != len(records):
-                    told = render(summary(records, self._threshold, self._desk.campaign))
+                    told = render(summary(records, self._threshold, self._desk.campaign), self._variants)
                     self._made = (len(records), told)
                 return self._made[1]
         except Exception:
@@ -42,7 +43,7 @@ class Leaderboard:
             return _panel("<p>The votes cannot be read at the moment.</p>")
 
 
-def render(seen: Summary) -> str:
+def render(seen: Summary, variants: Variants) -> str:
     """A summary as HTML; only the number of votes while they are few."""
     if seen.results is None:
         missing, share = seen.threshold - seen.votes, 100 * seen.votes // max(seen.threshold, 1)
@@ -58,9 +59,9 @@ def render(seen: Summary) -> str:
         "a win. Intervals: 95 %, bootstrap over turns and annotators."
     )
     return _panel(
-        f'<p class="pal-hint">{counted}</p>{_standing(results.variants)}'
-        f"<h3>Against each other</h3>{_pairs(results.pairs)}"
-        f"<h3>Marks</h3>{_flags(results.flags)}<h3>How far to trust it</h3>{_trust(results)}"
+        f'<p class="pal-hint">{counted}</p>{_standing(results.variants, variants)}'
+        f"<h3>Against each other</h3>{_pairs(results.pairs, variants)}"
+        f"<h3>Marks</h3>{_flags(results.flags, variants)}<h3>How far to trust it</h3>{_trust(results)}"
     )
 
 
@@ -71,11 +72,6 @@ def _panel(body: str) -> str:
 def count(number: int, noun: str) -> str:
     """“1 turn”, “2 turns”."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def name(variant: str) -> str:
-    """The model as named in the page."""
-    return NAMES.get(variant, variant)
 
 
 def estimate(value: Estimate, *, share: bool = False) -> str:
@@ -94,12 +90,12 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return f'<div class="results-table"><table>{top}{body}</table></div>'
 
 
-def _standing(rows: tuple[VariantResult, ...]) -> str:
+def _standing(rows: tuple[VariantResult, ...], variants: Variants) -> str:
     return _table(
         ("", "win rate", "", "Bradley–Terry strength", "stood first", "mean rank"),
         [
             (
-                f'<b class="pal-key pal-{escape(row.variant)}">{escape(name(row.variant))}</b>',
+                f'<b class="pal-key pal-{escape(row.variant)}">{escape(variants.title(row.variant))}</b>',
                 estimate(row.win_rate, share=True),
                 _whisker(row.win_rate, row.variant),
                 estimate(row.strength),
@@ -122,12 +118,12 @@ def _whisker(value: Estimate, variant: str) -> str:
     )
 
 
-def _pairs(pairs: tuple[PairResult, ...]) -> str:
+def _pairs(pairs: tuple[PairResult, ...], variants: Variants) -> str:
     return _table(
         ("", "win rate of the first", "won", "tied", "lost"),
         [
             (
-                f"{escape(name(pair.one))} against {escape(name(pair.other))}",
+                f"{escape(variants.title(pair.one))} against {escape(variants.title(pair.other))}",
                 estimate(pair.win_rate, share=True),
                 str(pair.won),
                 str(pair.tied),
@@ -138,7 +134,7 @@ def _pairs(pairs: tuple[PairResult, ...]) -> str:
     )
 
 
-def _flags(rates: tuple[FlagRate, ...]) -> str:
+def _flags(rates: tuple[FlagRate, ...], variants: Variants) -> str:
     kinds = list(dict.fromkeys(rate.kind for rate in rates))
     cells = {(rate.variant, rate.kind, rate.flag): rate.rate for rate in rates}
     counts = {(rate.variant, rate.kind): rate.replies for rate in rates}
@@ -146,7 +142,7 @@ def _flags(rates: tuple[FlagRate, ...]) -> str:
     def rows(kind: str) -> list[tuple[str, ...]]:
         return [
             (
-                escape(name(variant)),
+                escape(variants.title(variant)),
                 str(replies),
                 *(estimate(cells[variant, kind, flag], share=True) for flag in FLAGS),
             )

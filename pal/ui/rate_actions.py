@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 
 from pal.chat.conversation import MAX_SEED
+from pal.chat.variants import Variants
 from pal.dialogue.persona import Example, Persona
 from pal.dialogue.turns import check_message
 from pal.errors import InvalidVote, MissingConsent, PalError, UnknownAnnotator, UnknownTurn
@@ -88,7 +89,15 @@ class Payload:
 class RateActions:
     """One method for each event; each gives the views to show, one after the other."""
 
-    def __init__(self, desk: RatingDesk, maker: TurnMaker, examples: Sequence[Example], starts: Attempts):
+    def __init__(
+        self,
+        desk: RatingDesk,
+        maker: TurnMaker,
+        examples: Sequence[Example],
+        starts: Attempts,
+        variants: Variants,
+    ):
+        self._variants = variants
         self._desk = desk
         self._starts = starts
         self._maker = maker
@@ -123,7 +132,9 @@ class RateActions:
             return
         turn = self._desk.show(annotator, vote.turn_id)
         names = self._desk.reveal(annotator, vote.turn_id)
-        yield rate_views.revealed(head, turn, names, self._desk.trail(annotator, vote.turn_id)[-1])
+        yield rate_views.revealed(
+            head, turn, names, self._desk.trail(annotator, vote.turn_id)[-1], self._variants
+        )
 
     def correct(self, data: Payload, request: gr.Request) -> Iterator[str]:
         """An earlier vote, to change it: the named one, or the one before what is shown."""
@@ -153,10 +164,12 @@ class RateActions:
         session = f"rate-{annotator}"
         if before:
             turn, names = self._desk.show(annotator, before), self._desk.reveal(annotator, before)
-            asked = rate_maker.next_request(turn, names, data.number("column"), message, session)
+            asked = rate_maker.next_request(
+                turn, names, data.number("column"), message, session, self._variants
+            )
         else:
             persona = Persona.parse(data.text("persona").splitlines())
-            asked = rate_maker.first_request(persona, message, session)
+            asked = rate_maker.first_request(persona, message, session, self._variants)
         yield rate_render.writing(self._head(code, annotator), "own", message)
         made = self._maker.now(request.session_hash or "", asked, None, annotator)
         if made.failed:
@@ -215,7 +228,7 @@ class RateActions:
         turn = task.turn
         if turn is None:
             yield rate_render.writing(self._head(code, annotator), "next", task.item.user)
-            asked = self._desk.request(task.item, secrets.randbelow(MAX_SEED))
+            asked = self._desk.request(task.item, secrets.randbelow(MAX_SEED), self._variants.names)
             made = self._maker.item(request.session_hash or "", task.item, asked)
             if made.failed:
                 self._desk.put_back(annotator, task.item.id)
@@ -226,7 +239,7 @@ class RateActions:
 
     def _make_ahead(self, annotator: str, request: gr.Request) -> None:
         for item in self._desk.upcoming(annotator, AHEAD):
-            asked = self._desk.request(item, secrets.randbelow(MAX_SEED))
+            asked = self._desk.request(item, secrets.randbelow(MAX_SEED), self._variants.names)
             self._maker.ahead(request.session_hash or "", item, asked)
 
     def _open_turn(

@@ -10,11 +10,12 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from pal.chat.conversation import MAX_SEED, MAX_TURNS
+from pal.chat.responder import Responder, TurnRequest
 from pal.chat.session import RunningTurns
-from pal.chat.strategies import Responder, TurnRequest
+from pal.chat.variants import Variants, shipped
 from pal.dialogue.persona import Persona
 from pal.dialogue.turns import Exchange
-from pal.engines.base import VARIANTS, Cancel, Decoding
+from pal.engines.base import Cancel, Decoding
 from pal.errors import Cancelled, PalError
 from pal.ratings.blind import BlindTurn, Revealed
 from pal.ratings.desk import RatingDesk, open_desk
@@ -28,12 +29,14 @@ MakeTurn = Callable[[TurnRequest, str | None, str | None, Cancel], Turn]
 log = logging.getLogger(__name__)
 
 
-def first_request(persona: Persona, message: str, session: str) -> TurnRequest:
+def first_request(persona: Persona, message: str, session: str, variants: Variants) -> TurnRequest:
     """The first turn of a chat. ``session`` names its cache in the engine."""
-    return _request(persona, message, {variant: () for variant in VARIANTS}, session)
+    return _request(persona, message, {name: () for name in variants.names}, session)
 
 
-def next_request(turn: BlindTurn, names: Revealed, column: int, message: str, session: str) -> TurnRequest:
+def next_request(
+    turn: BlindTurn, names: Revealed, column: int, message: str, session: str, variants: Variants
+) -> TurnRequest:
     """The turn after ``turn``, which the reply of ``column`` continues. Texts are
     shared; every variant keeps its own earlier selections.
 
@@ -53,7 +56,8 @@ def next_request(turn: BlindTurn, names: Revealed, column: int, message: str, se
             for exchange, selected in zip(turn.history, earlier, strict=False)
         ]
         histories[reply.variant] = (*past, Exchange(turn.user, said, reply.selected))
-    return _request(Persona(turn.persona), message, histories, session)
+    in_order = {name: histories[name] for name in variants.names if name in histories}
+    return _request(Persona(turn.persona), message, in_order, session)
 
 
 def _request(
@@ -168,11 +172,13 @@ def _check(cancel: Cancel) -> None:
 
 @dataclass(frozen=True)
 class RatingHost:
-    """``desk`` None: nothing can be rated, and ``closed`` says why."""
+    """``desk`` None: nothing can be rated, and ``closed`` says why. ``variants``
+    are those that ``make`` runs."""
 
     desk: RatingDesk | None = None
     make: MakeTurn | None = None
     closed: str = "This copy of PAL keeps no ratings."
+    variants: Variants = field(default_factory=shipped)
 
     def close(self) -> None:
         """Finish the backup and close the store."""
@@ -183,7 +189,7 @@ class RatingHost:
 def open_host(settings: Settings, responder: Responder) -> RatingHost:
     """Opens the store; a store that cannot be opened closes the page, not the app."""
     try:
-        made_by = provenance(responder.engine, {name: settings.adapters / name for name in VARIANTS})
+        made_by = provenance(responder.engine, responder.variants.adapters)
         desk = open_desk(settings, campaign_name(made_by, Decoding(), responder.settings))
     except (PalError, OSError) as error:
         log.error("no rating: %s", error)
@@ -200,4 +206,4 @@ def open_host(settings: Settings, responder: Responder) -> RatingHost:
             cancel=cancel,
         )
 
-    return RatingHost(desk, make)
+    return RatingHost(desk, make, variants=responder.variants)

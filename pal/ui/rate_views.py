@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 
-from pal.chat.wording import NAMES
+from pal.chat.variants import Variants
 from pal.dialogue.persona import Example
-from pal.engines.base import VARIANTS
 from pal.ratings.blind import BlindTurn, Revealed
 from pal.ratings.records import Rating, ReplyRecord
 from pal.ui.rate_render import (
@@ -28,14 +27,16 @@ CONSISTENCY = ("contradicts", "", "agrees with")  # in the order of the labels; 
 FILE = "pal-my-ratings.json"
 
 
-def name(variant: str) -> str:
+def name(variant: str, variants: Variants) -> str:
     """A model as named after the vote; gold replies come from no model."""
-    return NAMES.get(variant, "Written by hand")
+    return variants[variant].title if variant in variants else "Written by hand"
 
 
-def revealed(head: Head, turn: BlindTurn, names: Revealed, rating: Rating) -> str:
+def revealed(head: Head, turn: BlindTurn, names: Revealed, rating: Rating, variants: Variants) -> str:
     """The same columns with names, selections, consistency and the vote just given."""
-    columns = "".join(_column(number, turn, reply, rating) for number, reply in enumerate(names.columns))
+    columns = "".join(
+        _column(number, turn, reply, rating, variants) for number, reply in enumerate(names.columns)
+    )
     correct = action("correct", "correct", "E", turn=turn.turn_id)
     if turn.own:
         body = _continue(turn, rating) + f'<div class="rate-foot">{correct}{action("own", "New chat")}</div>'
@@ -51,16 +52,16 @@ def revealed(head: Head, turn: BlindTurn, names: Revealed, rating: Rating) -> st
     )
 
 
-def _column(number: int, turn: BlindTurn, reply: ReplyRecord, rating: Rating) -> str:
+def _column(number: int, turn: BlindTurn, reply: ReplyRecord, rating: Rating, variants: Variants) -> str:
     flags = rating.flags[number] if rating.flags else ()
     marks = [verdict(rating, number), *(FLAG_LABELS[flag] for flag in flags)]
-    title = f"{COLUMNS[number]} · {name(reply.variant)}"
-    style = reply.variant if reply.variant in VARIANTS else "baseline"
+    title = f"{COLUMNS[number]} · {escape(name(reply.variant, variants))}"
+    style = reply.variant if reply.variant in variants else "baseline"
     return (
         f'<article class="rate-reply pal-{style}" aria-label="{title}"><h3>{title}</h3>'
         f'<p class="pal-text">{escape(turn.replies[number])}</p>'
         f'<p class="rate-given">Your vote: <b>{" · ".join(marks)}</b></p>'
-        f"{_selected(reply, turn.persona)}{_consistency(reply, turn.persona)}</article>"
+        f"{_selected(reply, turn.persona, variants)}{_consistency(reply, turn.persona)}</article>"
     )
 
 
@@ -75,9 +76,9 @@ def verdict(rating: Rating, column: int) -> str:
     return PLACES[rank - 1] + tie
 
 
-def _selected(reply: ReplyRecord, persona: Sequence[str]) -> str:
+def _selected(reply: ReplyRecord, persona: Sequence[str], variants: Variants) -> str:
     if reply.probabilities is None:
-        return '<p class="pal-selected">Reads the whole persona</p>' if reply.variant in VARIANTS else ""
+        return '<p class="pal-selected">Reads the whole persona</p>' if reply.variant in variants else ""
     sure = percent(reply.probabilities[0 if reply.selected is None else reply.selected + 1])
     chosen = "none" if reply.selected is None else persona[reply.selected]
     style = "pal-none" if reply.selected is None else "pal-sentence"

@@ -7,15 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from pal.chat.conversation import ChatTurn, Reply
 from pal.chat.selection import SelectionSettings
-from pal.chat.wording import MARKS, NAMES, WORDS, Badge, badges, describe_decoding, percent, setting_names
-from pal.engines.base import SELECTING_VARIANTS, VARIANTS
+from pal.chat.variants import Variants
+from pal.chat.wording import MARKS, WORDS, Badge, badges, describe_decoding, percent, setting_names
 
 _TEMPLATE_CHARACTERS = str.maketrans({"{": "&#123;", "}": "&#125;", "$": "&#36;", "`": "&#96;"})
-CAPTIONS = {
-    "baseline": "Ordinary fine-tuning: sees the whole persona, selects nothing.",
-    "stage1": "Also learned to select the sentence that matters, then reply with it.",
-    "aligned": "Stage 1, then preference training towards the persona.",
-}
 WELCOME = (
     '<div class="pal-welcome"><p><b>Every message goes to all three models.</b></p>'
     "<p>Pick a suggestion below or write your own. You choose which reply the chat continues with.</p></div>"
@@ -56,7 +51,7 @@ def _body(reply: Reply, stopped: bool) -> str:
 
 
 def _selected(reply: Reply, turn: ChatTurn) -> str:
-    if reply.variant not in SELECTING_VARIANTS:
+    if not turn.variants[reply.variant].selects:
         return '<p class="pal-selected pal-muted">Reads the whole persona</p>'
     if reply.selection is None:
         return f'<p class="pal-selected pal-muted">{"No selection" if reply.done else "Selecting …"}</p>'
@@ -76,10 +71,11 @@ def _foot(reply: Reply, turn: ChatTurn, last: bool) -> str:
     if reply is continuing:
         return '<p class="pal-fate pal-continues">Continues the chat</p>'
     if last and reply.usable:
+        title = escape(turn.variants.title(reply.variant))
         return (
             '<p class="pal-fate"><span>Not continued</span>'
             f'<button type="button" data-continue="{reply.variant}"'
-            f' aria-label="Continue with the reply of {NAMES[reply.variant]}">Continue with this</button></p>'
+            f' aria-label="Continue with the reply of {title}">Continue with this</button></p>'
         )
     return '<p class="pal-fate"><span>Not continued</span></p>'
 
@@ -89,7 +85,7 @@ def _reply(reply: Reply, turn: ChatTurn, last: bool) -> str:
     fate = ""
     if turn.done and continuing is not None:
         fate = " is-continued" if reply is continuing else " is-aside"
-    name = NAMES[reply.variant]
+    name = escape(turn.variants.title(reply.variant))
     return (
         f'<article class="pal-reply pal-{reply.variant}{fate}" aria-label="{name}">'
         f'<h3 class="pal-name">{name}</h3>{_selected(reply, turn)}'
@@ -100,7 +96,7 @@ def _reply(reply: Reply, turn: ChatTurn, last: bool) -> str:
 
 def turn(number: int, turn: ChatTurn, *, last: bool) -> str:
     """One turn: the message, three replies side by side, and how they were made."""
-    replies = "".join(_reply(turn.reply(variant), turn, last) for variant in VARIANTS)
+    replies = "".join(_reply(reply, turn, last) for reply in turn.replies)
     made = escape(describe_decoding(turn.seed, turn.decoding)) + (" · stopped" if turn.stopped else "")
     return (
         f'<section class="pal-turn" aria-label="Turn {number}">'
@@ -117,11 +113,12 @@ def transcript(turns: Sequence[ChatTurn], *, first: int = 1, last: bool = False)
     )
 
 
-def column_heads() -> str:
-    """What the three columns are."""
+def column_heads(variants: Variants) -> str:
+    """What the columns are."""
     heads = "".join(
-        f'<div class="pal-head pal-{variant}"><h2>{NAMES[variant]}</h2><p>{CAPTIONS[variant]}</p></div>'
-        for variant in VARIANTS
+        f'<div class="pal-head pal-{variant.name}"><h2>{escape(variant.title)}</h2>'
+        f"<p>{escape(variant.caption)}</p></div>"
+        for variant in variants
     )
     return f'<div class="pal-columns pal-heads">{heads}</div>'
 
@@ -130,13 +127,16 @@ def legend(last: ChatTurn | None) -> str:
     """What the bars below the sentences mean."""
     if last is None:
         return '<p class="pal-hint">Bars will show how likely each model found each sentence, and none.</p>'
-    keys = "".join(f'<b class="pal-key pal-{variant}">{NAMES[variant]}</b>' for variant in SELECTING_VARIANTS)
+    keys = "".join(
+        f'<b class="pal-key pal-{name}">{escape(last.variants.title(name))}</b>'
+        for name in last.variants.selecting
+    )
     return f'<p class="pal-hint">How likely, for the last message</p><p class="pal-keys">{keys}</p>'
 
 
-def setting_line(settings: Mapping[str, SelectionSettings]) -> str:
+def setting_line(settings: Mapping[str, SelectionSettings], variants: Variants) -> str:
     """How a sentence is selected, by name."""
-    return f'<p class="pal-setting">Selected by: {escape(setting_names(settings))}</p>'
+    return f'<p class="pal-setting">Selected by: {escape(setting_names(settings, variants))}</p>'
 
 
 def probability_bars(last: ChatTurn | None, option: int | None) -> str:
@@ -145,7 +145,9 @@ def probability_bars(last: ChatTurn | None, option: int | None) -> str:
     no option then."""
     if last is None or option is None:
         return ""
-    cells = "".join(_bar(last.reply(variant), option) for variant in SELECTING_VARIANTS)
+    cells = "".join(
+        _bar(last.reply(name), option, last.variants.title(name)) for name in last.variants.selecting
+    )
     return f'<div class="pal-bars">{cells}</div>{_panel_badge(last, option)}'
 
 
@@ -154,17 +156,15 @@ def _panel_badge(last: ChatTurn, option: int) -> str:
     reply = last.continuing
     if option == 0 or reply is None:
         return ""
-    return sentence_badge(reply, last.persona.sentences, option - 1, NAMES[reply.variant])
+    return sentence_badge(reply, last.persona.sentences, option - 1, last.variants.title(reply.variant))
 
 
-def _bar(reply: Reply, option: int) -> str:
+def _bar(reply: Reply, option: int, title: str) -> str:
     if reply.selection is None:
         return f'<span class="pal-bar pal-{reply.variant}"><i></i><em>–</em></span>'
     probability = reply.selection.probabilities[option]
     chosen = option == (0 if reply.selection.selected is None else reply.selection.selected + 1)
-    said = (
-        f'<span class="pal-visually-hidden">{NAMES[reply.variant]}{", selected" if chosen else ""}: </span>'
-    )
+    said = f'<span class="pal-visually-hidden">{escape(title)}{", selected" if chosen else ""}: </span>'
     return (
         f'<span class="pal-bar pal-{reply.variant}{" is-chosen" if chosen else ""}">'
         f'<i><u style="width:{probability * 100:.1f}%"></u></i><em>{said}{percent(probability)}</em></span>'
@@ -176,7 +176,11 @@ def announcement(turn: ChatTurn | None) -> str:
     if turn is None or not turn.done:
         return ""
     reply = turn.continuing
-    said = "No model replied." if reply is None else f"{NAMES[reply.variant]} replied: {reply.text.strip()}"
+    said = (
+        "No model replied."
+        if reply is None
+        else f"{turn.variants.title(reply.variant)} replied: {reply.text.strip()}"
+    )
     return f'<span class="pal-visually-hidden">{escape(said)}</span>'
 
 
@@ -215,7 +219,7 @@ def sentence_badge(reply: Reply, sentences: Sequence[str], index: int, name: str
     said = f"{WORDS[badge.label]} this" if badge.label != "neutral" else "neutral"
     return (
         f'<p class="pal-badges pal-panel-badge"><span class="pal-badge is-{badge.label}">'
-        f"{_mark(badge)}{name}: {said} <em>{percent(badge.probability)}</em></span></p>"
+        f"{_mark(badge)}{escape(name)}: {said} <em>{percent(badge.probability)}</em></span></p>"
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import gradio as gr
 
-from pal.chat.strategies import Responder
+from pal.chat.responder import Responder
 from pal.dialogue.persona import Example, load_examples
 from pal.settings import Settings
 from pal.ui import admin, explore, pages, rate, results
@@ -28,11 +28,11 @@ def build(
     actions = None
     if rating.desk is not None:
         starts = Attempts(each=100, together=1000)  # a whole class may share one address
-        actions = RateActions(rating.desk, TurnMaker(rating.make), examples, starts)
+        actions = RateActions(rating.desk, TurnMaker(rating.make), examples, starts, rating.variants)
     with site.route("Rate", "rate"):
         rate.add_page(site, actions, rating.closed, settings.turns_at_once)
     with site.route("Results", "results"):
-        results.add_page(site, Leaderboard(rating.desk, settings.rating_threshold).html)
+        results.add_page(site, Leaderboard(rating.desk, settings.rating_threshold, rating.variants).html)
     if rating.desk is not None and settings.admin_password:
         with site.route("Admin", "admin"):
             admin.add_page(rating.desk, settings.admin_password)

@@ -10,11 +10,10 @@ from typing import Any
 import gradio as gr
 
 from pal.chat.conversation import MAX_SEED, Chat, ChatTurn, parse_decoding, parse_seed
+from pal.chat.responder import Responder
 from pal.chat.session import RunningTurns, retry_base, run_turn
-from pal.chat.strategies import Responder
 from pal.dialogue.persona import Persona
 from pal.dialogue.turns import check_message
-from pal.engines.base import VARIANTS
 from pal.errors import PalError
 from pal.ui import layout, render
 from pal.ui.layout import ChatParts, PersonaParts
@@ -143,7 +142,7 @@ class TurnActions:
     def continue_clicked(self, values: Values, event: gr.EventData) -> Values:
         """The same, from the button below a reply."""
         variant = (event._data or {}).get("variant")
-        if variant not in VARIANTS:
+        if variant not in self._responder.variants:
             return {self._chat.notice: ""}
         shown = self._continue(values, variant)
         return {self._chat.continued: variant, **shown}
@@ -156,13 +155,15 @@ class TurnActions:
             return {**self._problem(error), self._chat.continued: chat.turns[-1].continued}
 
     def _turn(self, values: Values, message: str | None, seed: int) -> ChatTurn:
-        parts = self._chat
+        parts, variants = self._chat, self._responder.variants
+        continued = values[parts.continued]
         return ChatTurn(
             check_message(message),
             Persona.parse(self._rows(values)),
             parse_decoding([values[number] for number in parts.decoding]),
             seed,
-            values[parts.continued] if values[parts.continued] in VARIANTS else VARIANTS[-1],
+            variants,
+            continued if continued in variants else variants.names[-1],
         )
 
     def _run(

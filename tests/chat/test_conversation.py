@@ -7,10 +7,12 @@ import pytest
 from pal.chat.conversation import MAX_TURNS, Chat, ChatTurn, parse_decoding, parse_seed
 from pal.chat.selection import choose
 from pal.chat.strategies import Selected
+from pal.chat.variants import shipped
 from pal.dialogue.persona import Persona
-from pal.engines.base import VARIANTS, Decoding, Delta, Done, Failed
+from pal.engines.base import Decoding, Delta, Done, Failed
 from pal.errors import PalError
 
+ALL = shipped()
 NURSE = Persona(("I am a nurse.", "I have a cat.", "I hate rain."))
 
 
@@ -19,18 +21,18 @@ def finished(
 ) -> ChatTurn:
     """A finished turn that picked options ``picks``; replies read "<variant> to
     <user>" unless ``texts`` has others."""
-    turn = ChatTurn(user, persona, Decoding(), seed=1)
+    turn = ChatTurn(user, persona, Decoding(), 1, ALL)
     for variant, pick in (picks or {}).items():
         weights = [0.1] * (len(persona) + 1)
         weights[pick] = 1 - 0.1 * len(persona)
         turn = turn.after(Selected(variant, choose(weights), tuple(weights), 1))
-    for variant in VARIANTS:
+    for variant in ALL.names:
         turn = turn.after(Done(variant, texts.get(variant, f"{variant} to {user}"), 1, 1, 0.1))
     return turn
 
 
 def test_a_turn_grows_by_events_and_ends_with_the_whole_text():
-    turn = ChatTurn("Hi", NURSE, Decoding(), seed=1)
+    turn = ChatTurn("Hi", NURSE, Decoding(), 1, ALL)
     turn = turn.after(Delta("stage1", "Hel")).after(Delta("stage1", "lo"))
     assert turn.reply("stage1").text == "Hello" and not turn.reply("stage1").done
     turn = turn.after(Done("stage1", "Hello.", 1, 2, 0.1))
@@ -41,9 +43,9 @@ def test_a_turn_grows_by_events_and_ends_with_the_whole_text():
 
 def test_every_variant_remembers_the_shared_reply_and_its_own_selection():
     chat = Chat().with_turn(finished("Job?", {"stage1": 1, "aligned": 3}))
-    histories = chat.histories(NURSE)
+    histories = chat.histories(NURSE, ALL)
     assert {variant: history[0].reply for variant, history in histories.items()} == dict.fromkeys(
-        VARIANTS, "aligned to Job?"
+        ALL.names, "aligned to Job?"
     )
     assert histories["baseline"][0].selected is None
     assert histories["stage1"][0].selected == 0
@@ -52,7 +54,7 @@ def test_every_variant_remembers_the_shared_reply_and_its_own_selection():
 
 def test_continuing_with_another_reply_changes_what_all_remember_from_that_turn_on():
     chat = Chat().with_turn(finished("One")).with_turn(finished("Two")).continue_with("baseline")
-    replies = [exchange.reply for exchange in chat.histories(NURSE)["stage1"]]
+    replies = [exchange.reply for exchange in chat.histories(NURSE, ALL)["stage1"]]
     assert replies == ["aligned to One", "baseline to Two"]
 
 
@@ -68,13 +70,13 @@ def test_a_failed_reply_cannot_continue_the_chat():
 def test_when_the_chosen_variant_failed_another_reply_continues():
     turn = finished("Hi").after(Failed("aligned", "broken"))
     assert turn.continuing.variant == "stage1"
-    assert Chat().with_turn(turn).histories(NURSE)["aligned"][0].reply == "stage1 to Hi"
+    assert Chat().with_turn(turn).histories(NURSE, ALL)["aligned"][0].reply == "stage1 to Hi"
 
 
 def test_a_turn_without_any_reply_is_not_remembered_but_stays_visible():
-    turn = ChatTurn("Hi", NURSE, Decoding(), seed=1).ended(stopped=True)
+    turn = ChatTurn("Hi", NURSE, Decoding(), 1, ALL).ended(stopped=True)
     chat = Chat().with_turn(turn)
-    assert chat.histories(NURSE) == {variant: () for variant in VARIANTS}
+    assert chat.histories(NURSE, ALL) == {variant: () for variant in ALL.names}
     assert chat.turns == (turn,)
     assert turn.done and turn.continuing is None
 
@@ -89,7 +91,7 @@ def test_a_turn_without_any_reply_is_not_remembered_but_stays_visible():
 )
 def test_earlier_selections_follow_their_sentence_when_the_persona_is_edited(sentences, expected):
     chat = Chat().with_turn(finished(picks={"stage1": 1}))
-    assert chat.histories(Persona(sentences))["stage1"][0].selected == expected
+    assert chat.histories(Persona(sentences), ALL)["stage1"][0].selected == expected
 
 
 def test_undo_gives_the_message_back_and_clear_can_be_undone():

@@ -1,11 +1,14 @@
 """Running one turn: what is shown when, errors, and one turn at a time."""
 
+import dataclasses
+
 import pytest
 
 from pal.chat.conversation import Chat, ChatTurn
+from pal.chat.responder import UNJUDGED
 from pal.chat.selection import SelectionSettings
 from pal.chat.session import BROKEN, RunningTurns, retry_base, run_turn
-from pal.chat.strategies import UNJUDGED
+from pal.chat.variants import shipped
 from pal.dialogue.persona import Persona
 from pal.engines.base import Cancel, Decoding, Failed
 from pal.errors import EngineError, PalError
@@ -15,7 +18,7 @@ PERSONA = Persona(("I am a nurse.", "I have a cat."))
 
 
 def turn(user: str = "Hi", seed: int = 1) -> ChatTurn:
-    return ChatTurn(user, PERSONA, Decoding(), seed)
+    return ChatTurn(user, PERSONA, Decoding(), seed, shipped())
 
 
 def ticking(step: float):
@@ -112,7 +115,7 @@ def test_the_prior_is_asked_once_and_only_when_it_counts():
     encoder = Encoder()
     responder = fake_responder(None, stage1=SelectionSettings(prior_weight=50), aligned=SelectionSettings())
     *_, last = run_turn(
-        type(responder)(responder.engine, responder.renderer, responder.settings, encoder),
+        dataclasses.replace(responder, encoder=encoder),
         Chat(),
         turn(),
         Cancel(),

@@ -36,7 +36,7 @@ def test_a_damaged_model_leaves_the_app_without_badges(tmp_path, monkeypatch, ca
     assert "no calibration" in caplog.text
 
 
-@pytest.mark.parametrize("module", ["pal.chat.strategies", "pal.chat.session", "pal.models.consistency"])
+@pytest.mark.parametrize("module", ["pal.chat.responder", "pal.chat.session", "pal.models.consistency"])
 def test_importing_what_serves_loads_no_model_library(module):
     heavy = ("torch", "transformers", "peft", "onnx", "onnxruntime", "gradio")
     code = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from pal.chat.strategies import Responder
+from pal.chat.responder import Responder
+from pal.chat.variants import shipped
 from pal.commands import evaluate
 from pal.engines.base import Decoding
 from pal.errors import CheckpointError, DataError, EngineError
@@ -98,7 +99,7 @@ def models(monkeypatch, tmp_path):
     @contextmanager
     def opened(variants, adapters, prior):
         engine.opened.append((variants, adapters, prior))
-        yield Responder(engine, renderer(), encoder=WordEncoder() if prior else None)
+        yield Responder(engine, renderer(), shipped(), encoder=WordEncoder() if prior else None)
 
     def load_consistency(folder):
         engine.opened.append("consistency")

@@ -25,7 +25,7 @@ def test_a_users_mistake_is_one_line(tmp_path, capsys):
 
 def test_import_and_help_load_nothing_heavy():
     code = (
-        "import sys, pal, pal.dialogue.prompt, pal.chat.strategies, pal.commands.main\n"
+        "import sys, pal, pal.dialogue.prompt, pal.chat.responder, pal.commands.main\n"
         "try: pal.commands.main.main(['--help'])\n"
         "except SystemExit: pass\n"
         "print(sorted({'torch', 'transformers', 'gradio', 'xllamacpp', 'pandas'} & set(sys.modules)))"

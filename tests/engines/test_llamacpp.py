@@ -15,7 +15,7 @@ from pal.engines.base import Cancel, Decoding, Delta, Done, Failed, Options, Rep
 from pal.engines.llamacpp import LlamaCppEngine
 from pal.errors import CheckpointError, EngineError
 from pal.models import bases
-from pal.models.adapters import peft_to_gguf
+from pal.models.adapters import adapter_hash, peft_to_gguf
 from tests.support.adapters import write_random_adapter
 
 PERSONA = ["I am a nurse.", "I have two cats.", "I love hiking."]
@@ -79,7 +79,11 @@ def selection(engine, tokens, options, variant="stage1", session="s"):
 
 
 def test_the_engine_names_itself(engine):
-    assert (engine.name, engine.quantisation, engine.variants) == ("llama.cpp", "Q4_1", VARIANTS)
+    assert (engine.identity.engine, engine.identity.quantisation, engine.variants) == (
+        "llama.cpp",
+        "Q4_1",
+        VARIANTS,
+    )
 
 
 def test_selection_agrees_with_transformers(engine, adapters, base, renderer):
@@ -359,24 +363,20 @@ def test_an_adapter_of_none_is_the_plain_base(small, base, renderer):
     assert distance(plain) < distance(tuned) / 2
 
 
-def test_adapters_are_given_by_folder_or_one_by_one(adapters, renderer, small, tmp_path, monkeypatch):
+def test_each_variant_has_the_adapter_of_its_folder(adapters, renderer, small, tmp_path, monkeypatch):
     monkeypatch.setattr("pal.models.adapters.cache_dir", lambda: tmp_path / "cache")
-    (tmp_path / "root").mkdir()
-    (tmp_path / "root" / "stage1").symlink_to(adapters["stage1"])
     prompt, options = renderer.selection_prompt(PERSONA, [], "Hello!"), renderer.option_ids(3)
     expected = selection(small(), prompt, options).probabilities
-    for engine in (
-        LlamaCppEngine.from_adapters(tmp_path / "root", ("stage1",), slots=1),
-        LlamaCppEngine.from_adapters({"stage1": adapters["stage1"], "base": None}, slots=1),
-    ):
-        assert selection(engine, prompt, options).probabilities == expected
-        assert engine.variants in (("stage1",), ("stage1", "base"))
-        engine.close()
+    engine = LlamaCppEngine.from_adapters({"stage1": adapters["stage1"], "base": None}, slots=1)
+    assert selection(engine, prompt, options).probabilities == expected
+    assert engine.variants == ("stage1", "base")
+    assert engine.identity.adapters == {"stage1": adapter_hash(adapters["stage1"]), "base": ""}
+    engine.close()
 
 
 def test_missing_and_damaged_files_are_named(tmp_path, base_gguf):
     with pytest.raises(CheckpointError, match="stage1"):
-        LlamaCppEngine.from_adapters(tmp_path, ("stage1",))
+        LlamaCppEngine.from_adapters({"stage1": tmp_path / "stage1"})
     broken = tmp_path / "broken.Q4_1.gguf"
     broken.write_bytes(base_gguf.read_bytes()[:100_000])
     with pytest.raises(EngineError, match="broken"):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pal.chat.variants import shipped
 from pal.dialogue.prompt import Renderer
-from pal.engines.base import VARIANTS, Delta, Done, Failed, Options, ReplyRequest, SelectRequest
+from pal.engines.base import Delta, Done, Failed, Identity, Options, ReplyRequest, SelectRequest
 
 
 class CharacterTokenizer:
@@ -28,7 +29,9 @@ def text_of(tokens) -> str:
 class ScriptedEngine:
     """``select`` and ``reply`` are given the variant and the prompt's text."""
 
-    name, quantisation, variants = "scripted", "none", VARIANTS
+    identity = Identity("scripted", "0", "no base", "none", {}, 1)
+    tokenizer = CharacterTokenizer()
+    variants = shipped().names
 
     def __init__(
         self,

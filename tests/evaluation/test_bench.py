@@ -53,9 +53,7 @@ def test_no_verdict_is_remembered_while_badges_are_measured(monkeypatch):
         model._compute = lambda pairs: computed.append(pairs) or np.ones((len(pairs), 3))
         return model
 
-    monkeypatch.setattr(
-        "pal.engines.llamacpp.LlamaCppEngine.from_adapters", lambda *args: ScriptedEngine(None)
-    )
+    monkeypatch.setattr("pal.engines.open", lambda *args: ScriptedEngine(None))
     monkeypatch.setattr(ConsistencyModel, "load", load)
     judge = open_responder("pal").consistency
     pairs = [(sentence, "I keep two dogs.") for sentence in SENTENCES]

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from pal.chat.strategies import Responder
+from pal.chat.responder import Responder
+from pal.chat.variants import shipped
 from pal.commands import evaluate_conversations
-from pal.engines.base import VARIANTS
 from pal.errors import DataError, EngineError
 from pal.evaluation.conversations import CONVERSATIONS, read_conversations
 from pal.evaluation.persona_metrics import asks, echoes, evades, repeats_itself
@@ -73,7 +73,7 @@ def held(tmp_path, monkeypatch):
 
         @contextmanager
         def opened(variants, adapters, *, prior=True):
-            yield Responder(engine, renderer(), encoder=WordEncoder())
+            yield Responder(engine, renderer(), shipped(), encoder=WordEncoder())
 
         monkeypatch.setattr(evaluate_conversations, "opened", opened)
         monkeypatch.setattr("pal.models.consistency.ConsistencyModel.load", Judge)
@@ -110,7 +110,9 @@ def test_each_variant_goes_on_from_its_own_replies_and_signs_are_counted(held):
 
 def test_every_turn_is_a_draw_of_its_own_and_the_same_for_all_variants(held):
     engine = held()[1]
-    draws = {variant: [one.seed for one in engine.replies if one.variant == variant] for variant in VARIANTS}
+    draws = {
+        variant: [one.seed for one in engine.replies if one.variant == variant] for variant in shipped().names
+    }
     assert len(set(draws["baseline"])) == 4
     assert draws["baseline"] == draws["stage1"] == draws["aligned"]
 

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from pal.chat.responder import Responder
 from pal.chat.selection import read_selection
-from pal.chat.strategies import Responder
+from pal.chat.variants import shipped
 from pal.commands import evaluate_questions
 from pal.dialogue.persona import Persona
 from pal.dialogue.text_metrics import normalise
@@ -112,7 +113,7 @@ def test_every_selector_is_reported_with_every_pick_and_kind(tmp_path, monkeypat
     @contextmanager
     def opened(variants, adapters):
         engine = ScriptedEngine(lambda variant, prompt, options: (0.3, 0.4, 0.3))
-        yield Responder(engine, renderer(), encoder=WordEncoder())
+        yield Responder(engine, renderer(), shipped(), encoder=WordEncoder())
 
     monkeypatch.setattr(evaluate_questions, "opened", opened)
     monkeypatch.setattr("pal.evaluation.contenders.adapter_hashes", lambda variants, adapters: {})
@@ -137,4 +138,4 @@ def test_every_selector_is_reported_with_every_pick_and_kind(tmp_path, monkeypat
     assert results["settings"]["selection"]["stage1"] == {
         "prior_weight": 20.0, "prior_threshold": 0.2, "none_bias": 0.0,
     }  # fmt: skip
-    assert read_selection(selection).used["stage1"].prior_weight == 20
+    assert read_selection(selection, shipped().selecting).used["stage1"].prior_weight == 20

@@ -13,6 +13,7 @@ from pal.chat.selection import (
     report_path,
     write_selection,
 )
+from pal.chat.variants import shipped
 from pal.errors import DataError
 from pal.evaluation.selection_metrics import SelectionMetrics, outcome
 from pal.evaluation.tune import Distributions, judge, tune
@@ -106,11 +107,11 @@ def test_settings_survive_the_files(tmp_path):
     )
     path = tmp_path / "deep" / "selection.json"
     write_selection(path, tuned, {"chosen": {}})
-    assert read_selection(path) == tuned
+    assert read_selection(path, shipped().selecting) == tuned
     assert set(json.loads(path.read_text())) == {"stage1", "aligned"}
     report_path(path).unlink()
-    assert read_selection(path).used == tuned.used
-    assert read_selection("pure") == TunedSelection()
+    assert read_selection(path, shipped().selecting).used == tuned.used
+    assert read_selection("pure", shipped().selecting) == TunedSelection()
 
 
 @pytest.mark.parametrize(
@@ -121,4 +122,4 @@ def test_unusable_selection_files_are_refused(tmp_path, content):
     path = tmp_path / "selection.json"
     path.write_text(content)
     with pytest.raises(DataError, match="selection.json"):
-        read_selection(path)
+        read_selection(path, shipped().selecting)

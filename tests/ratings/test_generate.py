@@ -5,11 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
+from pal.chat.responder import TurnRequest
 from pal.chat.selection import SelectionSettings
-from pal.chat.strategies import TurnRequest
+from pal.chat.variants import shipped
 from pal.dialogue.persona import Persona
 from pal.dialogue.turns import Exchange
-from pal.engines.base import VARIANTS, Cancel, Decoding
+from pal.engines.base import Cancel, Decoding
 from pal.models.consistency import LABELS
 from pal.ratings.blind import NO_REPLY, blind, new_order, shown_text
 from pal.ratings.generate import STOPPED, campaign_name, generate_turn, provenance
@@ -45,8 +46,8 @@ def made(engine=None, **options):
 
 def test_a_turn_holds_everything_that_produced_it():
     turn = made(FakeEngine(replies=["Fine."], picks=[2, 0]), item="item-1")
-    assert turn.variants == VARIANTS and not turn.failed
-    assert [reply.text for reply in turn.replies] == [f"{variant}: Fine." for variant in VARIANTS]
+    assert turn.variants == shipped().names and not turn.failed
+    assert [reply.text for reply in turn.replies] == [f"{variant}: Fine." for variant in shipped().names]
     baseline, stage1, aligned = turn.replies
     assert (baseline.selects, stage1.selected, aligned.selected) == (False, 1, None)
     assert sum(stage1.probabilities) == pytest.approx(1) and len(stage1.model_probabilities) == 3
@@ -101,7 +102,7 @@ def test_what_an_annotator_sees_names_no_variant_and_follows_the_order():
     shown = blind(turn, order)
     assert shown.replies == tuple(turn.reply(variant).text for variant in order)
     values = dataclasses.asdict(shown)
-    assert not any(variant in str(values) for variant in VARIANTS)
+    assert not any(variant in str(values) for variant in shipped().names)
     assert str(turn.order_seed) not in str(values) and scene.CAMPAIGN not in str(values)
     assert all(exchange["selected"] is None for exchange in values["history"])
 

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
+from pal.chat.variants import shipped
 from pal.commands.main import main
-from pal.engines.base import VARIANTS
 from pal.models.adapters import adapter_path
 from pal.settings import REPOSITORY
 from pal.training.pairs import read_pairs
@@ -48,7 +48,7 @@ def arguments(tmp_path):
 def test_one_command_makes_three_adapters_and_goes_on_where_it_stopped(arguments, tmp_path):
     assert main(arguments) == 0
     out = tmp_path / "run"
-    for variant in VARIANTS:
+    for variant in shipped().names:
         assert adapter_path(variant, out / "adapters")
         assert json.loads((out / variant / "record.json").read_text())["finished_steps"] == 1
     assert read_pairs(out / "pairs.jsonl")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import gradio as gr
 import pytest
 
-from pal.chat.strategies import Responder
+from pal.chat.responder import Responder
 from pal.settings import Settings
 from pal.ui import site
 from pal.ui.rate_maker import RatingHost

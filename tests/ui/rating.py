@@ -8,7 +8,7 @@ import secrets
 import threading
 from pathlib import Path
 
-from pal.chat.strategies import TurnRequest
+from pal.chat.responder import TurnRequest
 from pal.dialogue.turns import Exchange
 from pal.engines.base import Cancel
 from pal.ratings.records import ReplyRecord, Turn, now

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from pal.chat.conversation import ChatTurn, Reply
-from pal.chat.strategies import Judged
+from pal.chat.responder import Judged
+from pal.chat.variants import shipped
 from pal.chat.wording import badges
 from pal.dialogue.persona import Persona
 from pal.engines.base import Decoding, Done
@@ -64,7 +65,7 @@ def test_the_panel_names_who_says_it(index, words):
 
 
 def test_the_panel_follows_the_reply_that_continues_the_chat():
-    turn = ChatTurn("Hi", Persona(SENTENCES), Decoding(), seed=1)
+    turn = ChatTurn("Hi", Persona(SENTENCES), Decoding(), 1, shipped())
     for variant in ("baseline", "stage1", "aligned"):
         turn = turn.after(Done(variant, "Yes.", 1, 1, 0.0))
     turn = turn.after(Judged("aligned", ROWS)).after(Judged("baseline", ROWS[::-1]))

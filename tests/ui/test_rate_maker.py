@@ -6,8 +6,9 @@ import threading
 
 import pytest
 
-from pal.chat.strategies import TurnRequest
-from pal.engines.base import VARIANTS, Decoding
+from pal.chat.responder import TurnRequest
+from pal.chat.variants import shipped
+from pal.engines.base import Decoding
 from pal.errors import Cancelled, PalError
 from pal.ui.rate_maker import TurnMaker
 from tests.ratings import scene
@@ -16,7 +17,7 @@ from tests.ui.rating import Maker
 
 def request(number: int):
     item = scene.item(number)
-    histories = dict.fromkeys(VARIANTS, item.history)
+    histories = dict.fromkeys(shipped().names, item.history)
     return item, TurnRequest(item.persona, item.user, histories, Decoding(), 1, "session")
 
 

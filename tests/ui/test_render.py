@@ -6,6 +6,7 @@ from pal.chat import wording
 from pal.chat.conversation import ChatTurn
 from pal.chat.selection import SelectionSettings, choose
 from pal.chat.strategies import Selected
+from pal.chat.variants import shipped
 from pal.chat.wording import percent
 from pal.dialogue.persona import Persona
 from pal.engines.base import Decoding, Done, Failed
@@ -15,7 +16,7 @@ HOSTILE = "<img src=x onerror=alert(1)>${alert(2)}{{#each value}}`</textarea><sc
 
 
 def turn(user: str = "Hi", sentence: str = "I am a nurse.", reply: str = "Hello.") -> ChatTurn:
-    made = ChatTurn(user, Persona((sentence, "I have a cat.")), Decoding(), seed=7)
+    made = ChatTurn(user, Persona((sentence, "I have a cat.")), Decoding(), 7, shipped())
     made = made.after(Selected("stage1", choose([0.1, 0.83, 0.07]), (0.1, 0.83, 0.07), 1))
     made = made.after(Selected("aligned", choose([0.61, 0.3, 0.09]), (0.61, 0.3, 0.09), 1))
     for variant in ("baseline", "stage1", "aligned"):
@@ -53,7 +54,7 @@ def test_the_continuing_reply_is_marked_and_only_the_newest_turn_offers_another(
 
 
 def test_nothing_is_marked_while_replies_are_still_written():
-    growing = ChatTurn("Hi", Persona(("I am a nurse.",)), Decoding(), seed=1)
+    growing = ChatTurn("Hi", Persona(("I am a nurse.",)), Decoding(), 1, shipped())
     html = render.turn(1, growing, last=True)
     assert "ontinue" not in html
     assert html.count("Selecting …") == 2
@@ -78,7 +79,7 @@ def test_percentages_never_round_to_certainty(probability, text):
 
 def test_the_selection_setting_is_named():
     weighted = SelectionSettings(prior_weight=4)
-    assert wording.setting_names({}) == "pure PAL"
-    assert "weight 4" in wording.setting_names({"stage1": weighted, "aligned": weighted})
-    both = wording.setting_names({"aligned": weighted})
+    assert wording.setting_names({}, shipped()) == "pure PAL"
+    assert "weight 4" in wording.setting_names({"stage1": weighted, "aligned": weighted}, shipped())
+    both = wording.setting_names({"aligned": weighted}, shipped())
     assert both.startswith("Stage 1: pure PAL; Aligned: PAL + embedding prior")

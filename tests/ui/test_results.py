@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pal.chat.variants import shipped
 from pal.ratings.statistics import summary
 from pal.ui import leaderboard, results
 from pal.ui.leaderboard import Leaderboard
@@ -59,13 +60,13 @@ def voted(folder, annotators: int, items: int = 4):
 
 
 def test_below_the_threshold_only_the_number_of_votes_is_told(tmp_path):
-    html = Leaderboard(voted(tmp_path, 1), threshold=30).html()
+    html = Leaderboard(voted(tmp_path, 1), threshold=30, variants=shipped()).html()
     assert "4 of 30 votes so far" in html and "26 more" in html
     assert "Aligned" not in html and "win rate" not in html
 
 
 def test_above_it_the_models_stand_in_order_with_intervals(tmp_path):
-    html = Leaderboard(voted(tmp_path, 2), threshold=8).html()
+    html = Leaderboard(voted(tmp_path, 2), threshold=8, variants=shipped()).html()
     assert html.index(">Aligned</b>") < html.index(">Stage 1</b>") < html.index(">Baseline</b>")
     assert "100 % (51 %–100 %)" in html and "8 blind votes; 2 annotators, 4 turns" in html
     assert "Baseline against Stage 1" in html and "uses the persona" in html
@@ -74,7 +75,7 @@ def test_above_it_the_models_stand_in_order_with_intervals(tmp_path):
 
 def test_a_new_vote_shows_at_the_next_visit(tmp_path):
     desk = voted(tmp_path, 1)
-    board = Leaderboard(desk, threshold=30)
+    board = Leaderboard(desk, threshold=30, variants=shipped())
     assert "4 of 30" in board.html()
     voted(tmp_path, 1)
     assert "8 of 30" in board.html()
@@ -84,7 +85,7 @@ def test_a_variant_of_any_name_is_only_text(tmp_path):
     seen = summary(voted(tmp_path, 1).records(), 1)
     variant = "<img src=x onerror=alert(1)>"
     rows = tuple(type(row)(variant, *list(vars(row).values())[1:]) for row in seen.results.variants)
-    assert "<img" not in leaderboard._standing(rows)
+    assert "<img" not in leaderboard._standing(rows, shipped())
 
 
 def test_the_page_shows_both_parts(serve, tmp_path):
