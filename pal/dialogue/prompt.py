@@ -34,10 +34,20 @@ from tokenizers import Tokenizer as FastTokenizer
 from pal.dialogue.persona import MAX_SENTENCES
 from pal.dialogue.turns import Exchange
 
-START, END = "<|im_start|>", "<|im_end|>"
 FORMAT = 1  # part of an engine's identity; raise it when the sequence changes
 CONTEXT_TOKENS = 1024
 BLOCK_EXCHANGES = 4  # long chats forget this many exchanges at a time
+
+
+@dataclass(frozen=True)
+class TurnMarkers:
+    """The control tokens that open and close a turn; they differ between bases."""
+
+    start: str
+    end: str
+
+
+CHATML = TurnMarkers("<|im_start|>", "<|im_end|>")
 
 
 class Tokenizer(Protocol):
@@ -82,13 +92,23 @@ class TrainingSequence:
 
 
 class Renderer:
-    """Turns persona, history and selections into token ids."""
+    """Turns persona, history and selections into token ids.
 
-    def __init__(self, tokenizer: Tokenizer):
+    Args:
+        tokenizer: the base's.
+        markers: what opens and closes the base's turns; encoded as text where
+            the vocabulary has no such token.
+        context: tokens of the longest prompt.
+
+    Raises:
+        ValueError: the tokenizer needs more than one token for a digit.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, markers: TurnMarkers = CHATML, context: int = CONTEXT_TOKENS):
         self._encode = tokenizer.encode
-        ids = {token: tokenizer.token_to_id(token) for token in (START, END)}
-        self._control = {token: ids[token] for token in ids if ids[token] is not None}
-        self.end_id = self._control.get(END)
+        self._start, self._end = (_control(tokenizer, token) for token in (markers.start, markers.end))
+        self.end_id = tokenizer.token_to_id(markers.end)
+        self.context = context
         digits = [self._encode(str(number)) for number in range(MAX_SENTENCES + 1)]
         if any(len(digit) != 1 for digit in digits):
             raise ValueError("the tokenizer must have one token for each digit 0–9")
@@ -99,14 +119,11 @@ class Renderer:
         """Token id of each option: none first, then each of ``sentences`` sentences."""
         return self._options[: sentences + 1]
 
-    def _token(self, control: str) -> list[int]:
-        return [self._control[control]] if control in self._control else self._encode(control)
-
     def _header(self, role: str) -> list[int]:
-        return self._token(START) + self._encode(role) + self._newline
+        return self._start + self._encode(role) + self._newline
 
     def _close(self) -> list[int]:
-        return self._token(END) + self._newline
+        return self._end + self._newline
 
     def system(self, sentences: Sequence[str]) -> list[int]:
         """The system turn: each sentence, then its number."""
@@ -152,7 +169,7 @@ class Renderer:
         history: Sequence[Exchange],
         user: str | None,
         selects: bool,
-        budget: int,
+        budget: int | None,
     ) -> list[int]:
         """System turn, as many exchanges as fit, and the pending user turn.
 
@@ -162,7 +179,7 @@ class Renderer:
         head = self.system(sentences)
         tail = self.user(user) if user is not None else []
         parts = [self._exchange(sentences, exchange, selects) for exchange in history]
-        room = budget - len(head) - len(tail)
+        room = (self.context if budget is None else budget) - len(head) - len(tail)
         first, size = 0, sum(map(len, parts))
         while size > room and first < len(parts):
             size -= sum(map(len, parts[first : first + BLOCK_EXCHANGES]))
@@ -174,7 +191,7 @@ class Renderer:
         sentences: Sequence[str],
         history: Sequence[Exchange],
         user: str | None,
-        budget: int = CONTEXT_TOKENS,
+        budget: int | None = None,
     ) -> list[int]:
         """Prompt whose next-token distribution over the options is the selection."""
         return self._context(sentences, history, user, True, budget) + self.selection_header()
@@ -187,7 +204,7 @@ class Renderer:
         selected: int | None = None,
         *,
         selects: bool = True,
-        budget: int = CONTEXT_TOKENS,
+        budget: int | None = None,
     ) -> list[int]:
         """Prompt whose continuation is the reply.
 
@@ -207,14 +224,15 @@ class Renderer:
         *,
         untrained: Collection[int] = (),
         selects: bool = True,
-        budget: int = CONTEXT_TOKENS,
+        budget: int | None = None,
     ) -> TrainingSequence:
         """A dialogue with its reply spans and selection targets.
 
         ``labels[i]`` are the 0-based sentences that reply i entails (() none,
-        None not labelled). Replies ``untrained`` get no span. Exchanges past ``budget`` tokens are left out
-        whole, from the end: never a cut inside a turn.
+        None not labelled). Replies ``untrained`` get no span. Exchanges past
+        ``budget`` tokens are left out whole, from the end: never a cut inside a turn.
         """
+        budget = self.context if budget is None else budget
         ids = self.system(sentences)
         replies: list[ReplySpan] = []
         selections: list[SelectionTarget] = []
@@ -235,6 +253,11 @@ class Renderer:
             if number not in untrained:
                 replies.append(ReplySpan(start, len(ids) - len(self._newline)))
         return TrainingSequence(ids, replies, selections)
+
+
+def _control(tokenizer: Tokenizer, token: str) -> list[int]:
+    control = tokenizer.token_to_id(token)
+    return tokenizer.encode(token) if control is None else [control]
 
 
 class BaseTokenizer:

@@ -13,6 +13,8 @@ from pathlib import Path
 from pal.dialogue.turns import Dialogue, Utterance
 from pal.errors import DataError
 
+_SILENCE = ("", "__SILENCE__", "__ SILENCE __")  # stands for no message
+
 
 def read_dialogues(path: str | Path) -> list[Dialogue]:
     """All dialogues of a file; the format is recognised from its content.
@@ -109,34 +111,35 @@ def _strings(values: object) -> list[str]:
 
 
 def _read_parlai(path: Path, text: str) -> Iterator[Dialogue]:
-    personas: dict[str, list[str]] = {"A": [], "B": []}
-    turns: list[Utterance] = []
-    found = 0
-
-    def finished() -> Dialogue:
-        return Dialogue(
-            f"{path.stem}_{found}",
-            path.stem,
-            {key: tuple(value) for key, value in personas.items()},
-            tuple(turns),
-        )
-
-    last = 0
+    """ParlAI numbers the lines of a dialogue from 1, so a 1 begins the next one."""
+    lines: list[tuple[int, str]] = []  # of the dialogue that is being read
+    dialogues = 0
+    previous = 0
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         match = re.match(r"(\d+) (.*)", line)
         if not match:
             raise DataError(f"{path}, line {number}: a ParlAI line starts with its number and a space.")
-        count, body = int(match.group(1)), match.group(2)
-        if count == 1 and last:
-            yield finished()
-            found, personas, turns = found + 1, {"A": [], "B": []}, []
-        elif count != last + 1:
+        count = int(match.group(1))
+        if count == 1 and lines:
+            yield _parlai_dialogue(path, dialogues, lines)
+            dialogues, lines = dialogues + 1, []
+        elif count != previous + 1:
             raise DataError(
-                f"{path}, line {number}: line {count} follows line {last}; numbers must rise by one."
+                f"{path}, line {number}: line {count} follows line {previous}; numbers must rise by one."
             )
-        last = count
+        previous = count
+        lines.append((number, match.group(2)))
+    if lines:
+        yield _parlai_dialogue(path, dialogues, lines)
+
+
+def _parlai_dialogue(path: Path, index: int, lines: list[tuple[int, str]]) -> Dialogue:
+    """A dialogue from its lines, each with its number in the file; B is the side of “your persona”."""
+    personas: dict[str, list[str]] = {"A": [], "B": []}
+    turns: list[Utterance] = []
+    for number, body in lines:
         if body.startswith("your persona: "):
             personas["B"].append(body.removeprefix("your persona: ").strip())
         elif body.startswith("partner's persona: "):
@@ -145,11 +148,11 @@ def _read_parlai(path: Path, text: str) -> Iterator[Dialogue]:
             fields = body.split("\t")
             if len(fields) < 2 or not fields[1].strip():
                 raise DataError(f"{path}, line {number}: expected “message<TAB>reply”.")
-            if fields[0].strip() not in ("", "__SILENCE__"):
+            if fields[0].strip() not in _SILENCE:
                 turns.append(Utterance("A", fields[0].strip()))
             turns.append(Utterance("B", fields[1].strip()))
-    if last:
-        yield finished()
+    sentences = {speaker: tuple(persona) for speaker, persona in personas.items()}
+    return Dialogue(f"{path.stem}_{index}", path.stem, sentences, tuple(turns))
 
 
 def _read_hub(path: Path, text: str) -> Iterator[Dialogue]:
@@ -161,20 +164,20 @@ def _read_hub(path: Path, text: str) -> Iterator[Dialogue]:
     for split, entries in splits.items():
         for index, entry in enumerate(entries):
             try:
-                history = entry["utterances"][-1]["history"]
-                reply = entry["utterances"][-1]["candidates"][-1]
-                texts = [*_strings(history), reply]
-                first = "A" if len(history) % 2 else "B"
-                other = {"A": "B", "B": "A"}[first]
-                turns = [Utterance(first if at % 2 == 0 else other, said) for at, said in enumerate(texts)]
-                turns = [
-                    turn for turn in turns if turn.text.strip() not in ("", "__ SILENCE __", "__SILENCE__")
-                ]
-                yield Dialogue(
-                    f"{path.stem}_{split}_{index}",
-                    path.stem,
-                    {"A": (), "B": tuple(_strings(entry["personality"]))},
-                    tuple(turns),
-                )
+                yield _hub_dialogue(path, split, index, entry)
             except (KeyError, IndexError, TypeError, ValueError) as error:
                 raise DataError(f"{path}, {split} entry {index}: {_reason(error)}.") from None
+
+
+def _hub_dialogue(path: Path, split: str, index: int, entry: dict) -> Dialogue:
+    """A dialogue from its last turn: the history before it, and its last candidate, the true reply, by B."""
+    last = entry["utterances"][-1]
+    texts = [*_strings(last["history"]), last["candidates"][-1]]
+    speakers = "BA" if len(texts) % 2 else "AB"
+    turns = (Utterance(speakers[place % 2], text) for place, text in enumerate(texts))
+    return Dialogue(
+        f"{path.stem}_{split}_{index}",
+        path.stem,
+        {"A": (), "B": tuple(_strings(entry["personality"]))},
+        tuple(turn for turn in turns if turn.text.strip() not in _SILENCE),
+    )

@@ -159,8 +159,10 @@ def copied_share(reply: str, sentence: str) -> float:
     In order but with gaps, so a sentence that is recited around an inserted
     word still counts; one whose words are taken up in another order does not.
     """
-    wanted = content_words(sentence)
-    return _longest_common_subsequence(content_words(reply), wanted) / len(wanted) if wanted else 0.0
+    persona_words = content_words(sentence)
+    if not persona_words:
+        return 0.0
+    return _longest_common_subsequence(content_words(reply), persona_words) / len(persona_words)
 
 
 def parrots(reply: str, sentence: str) -> bool:
@@ -176,11 +178,12 @@ def recites(reply: str, sentences: Iterable[str]) -> bool:
 def longest_copied_run(reply: str, sentence: str) -> int:
     """Words of the longest unbroken run that stands in both, function words
     included, after ``pal.dialogue.text_metrics.normalise``."""
-    said, own = normalise(reply).split(), normalise(sentence).split()
-    return SequenceMatcher(None, said, own, autojunk=False).find_longest_match().size
+    reply_words, sentence_words = normalise(reply).split(), normalise(sentence).split()
+    return SequenceMatcher(None, reply_words, sentence_words, autojunk=False).find_longest_match().size
 
 
 def _longest_common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
+    """Its length, by dynamic programming row by row."""
     row = [0] * (len(second) + 1)
     for word in first:
         diagonal = 0

@@ -29,7 +29,8 @@ from pal.engines.llamacpp_server import REPLY_ROOM, VariantServer
 from pal.errors import EngineError
 from pal.files import sha256
 from pal.models.adapters import adapter_hash, adapter_path, gguf_adapter
-from pal.models.bases import BASE, base_tokenizer_path, fetch_base
+from pal.models.bases import base_tokenizer_path, fetch_base
+from pal.models.hub import noted_sha256
 
 _POLL_SECONDS = 0.02  # how often a waiting caller looks at its cancel button
 _log = logging.getLogger(__name__)
@@ -111,12 +112,11 @@ class LlamaCppEngine:
 
     @cached_property
     def identity(self) -> Identity:
-        """What it is. A base other than the pinned one is hashed, on the first call."""
-        pinned = self._base.name == BASE.files[0].name and self._base.stat().st_size == BASE.files[0].size
+        """What it is. The base's file is hashed when it is new or changed."""
         return Identity(
             "llama.cpp",
             version("xllamacpp"),
-            BASE.files[0].sha256 if pinned else sha256(self._base),
+            noted_sha256(self._base),
             _quantisation(self._base),
             self._hashes,
             FORMAT,

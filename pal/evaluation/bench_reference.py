@@ -25,7 +25,7 @@ class PlainTransformers:
         self.identity = Identity(
             "transformers",
             version("transformers"),
-            bases.BASE.files[0].sha256,
+            bases.BASE.sha256,
             "fp32",
             {name: adapter_hash(folder) for name, folder in adapters.items()},
             FORMAT,

@@ -64,7 +64,7 @@ class Contender:
         found = {
             "variant": self.variant,
             "choice": self.choice,
-            "base": BASE.files[0].sha256,
+            "base": BASE.sha256,
             "adapter": self.adapter_hash,
         }
         for title, settings in (("selection", tuned.used), ("pure_pal", tuned.pure)):

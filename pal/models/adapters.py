@@ -1,11 +1,13 @@
-"""PEFT LoRA adapters: where a variant's is, how it is read without torch, and its GGUF form and back.
+"""PEFT LoRA adapters: where a variant's is, whose base it belongs to, and its forms for llama.cpp.
 
 Adapters are part of the repository (``assets/adapters/<variant>``; ``PAL_ADAPTERS``
-overrides). llama.cpp stores the rows of ``q_proj`` and ``k_proj`` in another order
-than transformers, because its rotary embedding pairs neighbouring dimensions
-instead of halves. Rows of W are rows of B in W + (alpha/r)·B·A, so the B of
-these two is reordered and every other tensor is copied as it is (in float32,
-so nothing is lost). See ``LlamaModel.permute`` of llama.cpp's converter.
+overrides). Two forms of each are written from it when an engine needs them and
+kept in the user cache: a GGUF LoRA, which llama.cpp adds while it runs, and the
+whole base with the adapter added in, ``merged_gguf``.
+
+Rows of W are rows of B in W + (alpha/r)·B·A, so where llama.cpp orders the rows
+of W its own way (``pal.models.gguf_file``), those of B are reordered; every
+other tensor is as it is, in float32.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,12 +26,13 @@ from safetensors import deserialize
 from safetensors.numpy import save_file
 
 from pal.errors import CheckpointError
-from pal.models.bases import fetch_base
-from pal.models.hub import cache_dir
+from pal.files import new_file
+from pal.models.bases import BASE, Base, fetch_base, require_base
+from pal.models.hub import cache_dir, noted_sha256
 from pal.settings import REPOSITORY
 
 if TYPE_CHECKING:
-    from gguf import GGUFReader
+    from pal.models.gguf_file import Reader
 
 # Kinds of LoRA that nothing here applies.
 UNUSUAL = ("lora_bias", "target_parameters", "use_bdlora", "use_dora")
@@ -44,18 +47,18 @@ MODULES = {
 }
 _PEFT_NAME = re.compile(r"base_model\.model\.model\.layers\.(\d+)\.([\w.]+)\.lora_([AB])\.weight")
 _GGUF_NAME = re.compile(r"blk\.(\d+)\.(\w+)\.weight\.lora_([ab])")
-_UNSUPPORTED = ("alpha_pattern", *UNUSUAL, "modules_to_save")
-_FORMAT = 1  # part of the cache key; raise it when the conversion changes
+_UNSUPPORTED = ("alpha_pattern", *UNUSUAL, "modules_to_save", "fan_in_fan_out")
+_FORMAT = 1  # part of the caches' keys; raise it when a conversion changes
 
 
-def adapter_path(variant: str, root: Path | None = None) -> Path:
+def adapter_path(variant: str, root: Path | None = None, base: Base = BASE) -> Path:
     """Folder of a variant's PEFT adapter.
 
     ``root`` holds one folder per variant; None takes ``PAL_ADAPTERS``, or the
     repository's ``assets/adapters``.
 
     Raises:
-        CheckpointError: there is no adapter of that name.
+        CheckpointError: there is no adapter of that name, or it names another base.
     """
     if root is None:
         override = os.environ.get("PAL_ADAPTERS")
@@ -69,6 +72,7 @@ def adapter_path(variant: str, root: Path | None = None) -> Path:
             f"There is no adapter “{variant}”: {folder} lacks {' and '.join(missing)}. "
             f"Train it with “python -m pal train”, or set PAL_ADAPTERS to a folder that holds “{variant}”."
         )
+    require_base(folder, base)
     return folder
 
 
@@ -156,31 +160,22 @@ def peft_to_gguf(adapter_dir: Path, out_path: Path, base: Path | None = None) ->
     """
     from gguf import GGUFWriter
 
-    config, tensors = read_peft(adapter_dir, "llama.cpp", _UNSUPPORTED)
-    if config.get("use_rslora") and config.get("rank_pattern"):
-        raise CheckpointError(f"{adapter_dir}: llama.cpp cannot apply both use_rslora and rank_pattern.")
-    architecture, heads = _heads(base or fetch_base())
-    out_path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=out_path.parent, prefix=out_path.name + ".")
-    os.close(handle)
-    partial = Path(name)
-    try:
-        writer = GGUFWriter(partial, architecture)
+    from pal.models.gguf_file import field, read_gguf
+
+    base = base or fetch_base()
+    reader = read_gguf(base)
+    config, tensors = _llama_tensors(adapter_dir, reader, base)
+    with new_file(out_path) as unfinished:
+        writer = GGUFWriter(unfinished, field(reader, "general.architecture", base))
         writer.add_type("adapter")
         writer.add_string("adapter.type", "lora")
         writer.add_float32("adapter.lora.alpha", _gguf_alpha(config))
-        for tensor_name, tensor in sorted(tensors.items()):
-            layer, module, part = _split(tensor_name, adapter_dir)
-            if part == "B" and MODULES[module] in heads:
-                tensor = _interleave(tensor, heads[MODULES[module]])
-            writer.add_tensor(f"blk.{layer}.{MODULES[module]}.weight.lora_{part.lower()}", tensor)
+        for name, tensor in sorted(tensors.items()):
+            writer.add_tensor(name, tensor)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
         writer.close()
-        os.replace(partial, out_path)
-    finally:
-        partial.unlink(missing_ok=True)
     return out_path
 
 
@@ -190,14 +185,12 @@ def gguf_to_peft(gguf_path: Path, out_dir: Path, base: Path | None = None) -> Pa
     Raises:
         CheckpointError: the file is not a GGUF LoRA of a Llama base.
     """
-    from gguf import GGUFReader
+    from pal.models.gguf_file import field, halve, read_gguf, reordered_heads
 
-    try:
-        reader = GGUFReader(gguf_path)
-    except (OSError, ValueError, IndexError) as error:
-        raise CheckpointError(f"{gguf_path} cannot be read as GGUF: {error}") from error
-    alpha = _field(reader, "adapter.lora.alpha", gguf_path)
-    _, heads = _heads(base or fetch_base())
+    reader = read_gguf(gguf_path)
+    alpha = field(reader, "adapter.lora.alpha", gguf_path)
+    base = base or fetch_base()
+    heads = reordered_heads(read_gguf(base), base)
     names = {short: long for long, short in MODULES.items()}
     tensors: dict[str, np.ndarray] = {}
     for entry in reader.tensors:
@@ -207,7 +200,7 @@ def gguf_to_peft(gguf_path: Path, out_dir: Path, base: Path | None = None) -> Pa
             raise CheckpointError(f"{gguf_path}: cannot convert tensor “{entry.name}” ({kind})")
         tensor = np.array(entry.data, dtype=np.float32)
         if match[3] == "b" and match[2] in heads:
-            tensor = _halves(tensor, heads[match[2]])
+            tensor = halve(tensor, heads[match[2]])
         module = f"base_model.model.model.layers.{match[1]}.{names[match[2]]}"
         tensors[f"{module}.lora_{match[3].upper()}.weight"] = tensor
     ranks = {tensor.shape[0] for name, tensor in tensors.items() if ".lora_A." in name}
@@ -231,55 +224,110 @@ def gguf_to_peft(gguf_path: Path, out_dir: Path, base: Path | None = None) -> Pa
 
 
 def gguf_adapter(adapter_dir: Path) -> Path:
-    """The adapter's GGUF LoRA in the cache, converted once per content.
+    """The GGUF LoRA, in the cache, of an adapter of the pinned base; converted once per content.
 
     Raises:
-        CheckpointError: as ``peft_to_gguf``.
+        CheckpointError: as ``peft_to_gguf``, or the adapter names another base.
     """
+    require_base(adapter_dir)
     path = cache_dir() / "adapters" / f"{adapter_hash(adapter_dir)[:32]}-{_FORMAT}.gguf"
     return path if path.is_file() else peft_to_gguf(adapter_dir, path)
+
+
+def merged_gguf(
+    base: Path, adapter_folder: Path, *, quantisation: str = "Q8_0", progress: bool = True
+) -> Path:
+    """The base with the adapter added in, as one GGUF in the cache, written once per content.
+
+    Where the adapter adds to a weight, the base's is dequantised, the sum is
+    W + (alpha/r)·B·A, and that is quantised anew; every other tensor is copied.
+
+    Args:
+        base: GGUF of a Llama model.
+        adapter_folder: a PEFT LoRA of that base.
+        quantisation: of the sums, by its GGUF name: ``Q8_0``, ``F16``, ``F32``.
+        progress: show a bar on standard error while it is written.
+
+    Raises:
+        CheckpointError: the base is no Llama GGUF, the adapter does not fit it
+            or has parts that cannot be added, or the cache cannot be written.
+    """
+    key = f"{noted_sha256(base)[:16]}-{adapter_hash(adapter_folder)[:32]}-{quantisation}-{_FORMAT}"
+    path = cache_dir() / "merged" / f"{key}.gguf"
+    if path.is_file():
+        return path
+    try:
+        with new_file(path) as unfinished:
+            _write_merged(base, adapter_folder, quantisation, unfinished, progress)
+    except OSError as error:
+        raise CheckpointError(
+            f"Cannot write the model cache {path.parent}: {error}. "
+            "Free some space, or set PAL_CACHE to another folder."
+        ) from error
+    return path
+
+
+def _write_merged(base: Path, adapter_folder: Path, quantisation: str, path: Path, progress: bool) -> None:
+    from pal.models.gguf_file import read_gguf, write_changed
+
+    reader = read_gguf(base)
+    config, tensors = _llama_tensors(adapter_folder, reader, base)
+    changes = {}
+    for name, a in tensors.items():
+        if name.endswith(".lora_a"):
+            weight = name.removesuffix(".lora_a")
+            scale = np.float32(_gguf_alpha(config) / a.shape[0])
+            changes[weight] = scale * tensors[f"{weight}.lora_b"], a
+    write_changed(
+        reader,
+        {name: partial(_plus, *parts) for name, parts in changes.items()},
+        quantisation,
+        path,
+        f"{adapter_folder.name}: merging" if progress else "",
+    )
+
+
+def _plus(b: np.ndarray, a: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    return weight + b @ a
+
+
+def _llama_tensors(folder: Path, reader: Reader, base: Path) -> tuple[dict, dict[str, np.ndarray]]:
+    """An adapter's configuration, and its tensors by llama.cpp's names
+    (``blk.3.attn_q.weight.lora_b``) with its order of rows: a [rank, in], b [out, rank].
+
+    Raises:
+        CheckpointError: llama.cpp cannot apply the adapter, or not to this base.
+    """
+    from pal.models.gguf_file import interleave, reordered_heads
+
+    config, tensors = read_peft(folder, "llama.cpp", _UNSUPPORTED)
+    if config.get("use_rslora") and config.get("rank_pattern"):
+        raise CheckpointError(f"{folder}: llama.cpp cannot apply both use_rslora and rank_pattern.")
+    heads = reordered_heads(reader, base)
+    shapes = {tensor.name: tuple(reversed(tensor.shape.tolist())) for tensor in reader.tensors}
+    result = {}
+    for name, tensor in tensors.items():
+        match = _PEFT_NAME.fullmatch(name)
+        if not match or match[2] not in MODULES:
+            raise CheckpointError(f"{folder}: no place in a Llama GGUF for tensor “{name}”")
+        module, part = MODULES[match[2]], match[3]
+        weight = f"blk.{match[1]}.{module}.weight"
+        axis = 1 if part == "A" else 0
+        if weight not in shapes or shapes[weight][axis] != tensor.shape[axis]:
+            raise CheckpointError(
+                f"{folder} was trained on another base than {base.name}: its tensor “{name}” is "
+                f"{list(tensor.shape)}, the base's weight {list(shapes.get(weight, ())) or 'missing'}."
+            )
+        if part == "B" and module in heads:
+            tensor = interleave(tensor, heads[module])
+        result[f"{weight}.lora_{part.lower()}"] = tensor
+    unpaired = sorted(name for name in result if name[:-1] + "ba"[name[-1] == "b"] not in result)
+    if unpaired:
+        raise CheckpointError(f"{folder}: “{unpaired[0]}” is half of a pair; the file is damaged.")
+    return config, result
 
 
 def _gguf_alpha(config: dict) -> float:
     """llama.cpp scales by alpha/r; rank-stabilised LoRA by alpha/sqrt(r)."""
     factor = config["r"] ** 0.5 if config.get("use_rslora") else 1.0
     return float(config["lora_alpha"]) * factor
-
-
-def _split(name: str, adapter_dir: Path) -> tuple[int, str, str]:
-    match = _PEFT_NAME.fullmatch(name)
-    if not match or match[2] not in MODULES:
-        raise CheckpointError(f"{adapter_dir}: no place in a Llama GGUF for tensor “{name}”")
-    return int(match[1]), match[2], match[3]
-
-
-def _field(reader: GGUFReader, key: str, path: Path):
-    field = reader.get_field(key)
-    if field is None:
-        raise CheckpointError(f"{path} has no “{key}”: not the GGUF expected here")
-    return field.contents()
-
-
-def _heads(base: Path) -> tuple[str, dict[str, int]]:
-    """Architecture, and the number of heads of each reordered tensor."""
-    from gguf import GGUFReader
-
-    reader = GGUFReader(base)
-    architecture = _field(reader, "general.architecture", base)
-    if architecture != "llama":
-        raise CheckpointError(f"{base} is a “{architecture}” model; LoRA conversion knows “llama” only")
-    heads = {
-        "attn_q": _field(reader, "llama.attention.head_count", base),
-        "attn_k": _field(reader, "llama.attention.head_count_kv", base),
-    }
-    return architecture, heads
-
-
-def _interleave(rows: np.ndarray, heads: int) -> np.ndarray:
-    """Rows of each head from (first half, second half) to (pairs); [out, r] → [out, r]."""
-    return np.ascontiguousarray(rows.reshape(heads, 2, -1, rows.shape[1]).swapaxes(1, 2).reshape(rows.shape))
-
-
-def _halves(rows: np.ndarray, heads: int) -> np.ndarray:
-    """The inverse of ``_interleave``."""
-    return np.ascontiguousarray(rows.reshape(heads, -1, 2, rows.shape[1]).swapaxes(1, 2).reshape(rows.shape))

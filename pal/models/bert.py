@@ -12,8 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ import numpy as np
 from filelock import FileLock
 
 from pal.errors import CheckpointError
+from pal.files import new_folder
 from pal.models.adapters import read_safetensors
 from pal.models.hub import cache_dir
 
@@ -117,7 +116,7 @@ def cached_graph(
 
     Args:
         name: what its folder is called, before a hash.
-        identity: what the weights depend on.
+        identity: hashes of the files that the weights are made of.
         weights: reads them, when they are needed.
         head, quantised: as in ``pal.models.bert.write_graph``.
 
@@ -132,39 +131,14 @@ def cached_graph(
             root.mkdir(parents=True, exist_ok=True)
             with FileLock(root / f".{name}.lock"):
                 if not folder.is_dir():
-                    _write(folder, weights(), head, quantised)
+                    with new_folder(folder) as unfinished:
+                        write_graph(weights(), head, quantised, unfinished / _GRAPH)
         except OSError as error:
             raise CheckpointError(
                 f"Cannot write the model cache {root}: {error}. "
                 "Free some space, or set PAL_CACHE to another folder."
             ) from error
     return folder / _GRAPH
-
-
-def file_identity(path: Path) -> str:
-    """Name, size and time of a large file: who changes it changes these.
-
-    Raises:
-        CheckpointError: there is no such file.
-    """
-    try:
-        stat = path.stat()
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
-    return f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
-
-
-def _write(folder: Path, weights: BertWeights, head: str, quantised: bool) -> None:
-
-    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    try:
-        write_graph(weights, head, quantised, partial / _GRAPH)
-        for path in partial.iterdir():
-            path.chmod(0o644)
-        partial.chmod(0o755)  # mkdtemp makes it private
-        os.rename(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def usable_cpus() -> int:

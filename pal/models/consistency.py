@@ -14,8 +14,9 @@ import numpy as np
 
 from pal.errors import CheckpointError
 from pal.models.adapters import UNUSUAL, adapter_hash, read_peft
-from pal.models.bert import Bert, BertWeights, cached_graph, file_identity
-from pal.models.encoder import Recent, fetch_encoder
+from pal.models.bert import Bert, BertWeights, cached_graph
+from pal.models.encoder import RowCache, fetch_encoder
+from pal.models.hub import noted_sha256
 from pal.settings import REPOSITORY
 
 LABELS = ("contradiction", "neutral", "entailment")
@@ -38,7 +39,7 @@ class ConsistencyModel:
         self._tokenizer = tokenizer
         self._temperature = temperature
         self._bias = bias
-        self._recent: Recent[tuple[str, str]] = Recent(cached)
+        self._cache: RowCache[tuple[str, str]] = RowCache(cached)
 
     @classmethod
     def load(
@@ -74,7 +75,7 @@ class ConsistencyModel:
         tokenizer.no_padding()
         graph = cached_graph(
             "consistency",
-            (adapter_hash(folder), file_identity(encoder / "model.safetensors")),
+            (adapter_hash(folder), noted_sha256(encoder / "model.safetensors")),
             lambda: merged_weights(folder, encoder),
             "classifier",
             quantised=quantised,
@@ -87,7 +88,7 @@ class ConsistencyModel:
         Returns:
             float32 [pairs, 3] in the order of ``LABELS``; the verdict is the largest.
         """
-        rows = self._recent.rows([tuple(pair) for pair in pairs], self._compute)
+        rows = self._cache.rows([tuple(pair) for pair in pairs], self._compute)
         return np.stack(rows) if rows else np.zeros((0, len(LABELS)), np.float32)
 
     def _compute(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:

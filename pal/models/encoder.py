@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
+from cachetools import LRUCache
 
-from pal.models.bert import Bert, BertWeights, cached_graph, file_identity
-from pal.models.hub import File, Source, cache_dir, fetch
+from pal.models.bert import Bert, BertWeights, cached_graph
+from pal.models.hub import File, Source, cache_dir, fetch, noted_sha256
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -49,31 +49,25 @@ def fetch_encoder(*, progress: bool = True) -> Path:
     return fetch(ENCODER, cache_dir() / "encoder", progress=progress)
 
 
-class Recent(Generic[Key]):
-    """At most ``limit`` rows by key; the one not asked for the longest goes
-    first. Safe to call from many threads at once."""
+class RowCache(Generic[Key]):
+    """The rows of at most ``limit`` keys; the least recently used goes first.
+    Safe to call from many threads at once."""
 
     def __init__(self, limit: int):
-        self._limit = limit
+        self._rows: LRUCache[Key, np.ndarray] = LRUCache(limit)
         self._lock = threading.Lock()
-        self._rows: OrderedDict[Key, np.ndarray] = OrderedDict()
 
     def rows(self, keys: Sequence[Key], compute: Callable[[list[Key]], np.ndarray]) -> list[np.ndarray]:
         """A row for each key; ``compute`` gives those not remembered, each once."""
-        found: dict[Key, np.ndarray] = {}
         with self._lock:
-            for key in keys:
-                if key in self._rows:
-                    self._rows.move_to_end(key)
-                    found[key] = self._rows[key]
-        missing = [key for key in dict.fromkeys(keys) if key not in found]
+            rows = {key: self._rows[key] for key in keys if key in self._rows}
+        missing = [key for key in dict.fromkeys(keys) if key not in rows]
         if missing:
-            found.update(zip(missing, compute(missing), strict=True))
+            computed = dict(zip(missing, compute(missing), strict=True))
             with self._lock:
-                self._rows.update((key, found[key]) for key in missing)
-                while len(self._rows) > self._limit:
-                    self._rows.popitem(last=False)
-        return [found[key] for key in keys]
+                self._rows.update(computed)
+            rows |= computed
+        return [rows[key] for key in keys]
 
 
 class MiniLMEncoder:
@@ -89,7 +83,7 @@ class MiniLMEncoder:
 
     def __init__(self, folder: Path | None = None, cached: int = CACHED_SENTENCES):
         self._folder = folder
-        self._recent: Recent[str] = Recent(cached)
+        self._cache: RowCache[str] = RowCache(cached)
         self._lock = threading.Lock()
         self._loaded: tuple[Tokenizer, Bert] | None = None
 
@@ -104,7 +98,7 @@ class MiniLMEncoder:
         Raises:
             CheckpointError: the model cannot be fetched or read.
         """
-        rows = self._recent.rows(texts, self._compute)
+        rows = self._cache.rows(texts, self._compute)
         return np.stack(rows) if rows else np.zeros((0, DIMENSIONS), np.float32)
 
     def load(self) -> tuple[Tokenizer, Bert]:
@@ -124,7 +118,7 @@ class MiniLMEncoder:
                 weights = folder / "model.safetensors"
                 graph = cached_graph(
                     "encoder",
-                    [file_identity(weights)],
+                    [noted_sha256(weights)],
                     lambda: BertWeights.read(folder),
                     "embedding",
                     quantised=False,

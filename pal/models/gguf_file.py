@@ -8,11 +8,14 @@ instead of halves. See ``LlamaModel.permute`` of llama.cpp's converter.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gguf import GGUFReader, GGUFValueType
+from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter, LlamaFileType
+from gguf.quants import dequantize, quant_shape_to_byte_shape, quantize
+from tqdm import tqdm
 
 from pal.errors import CheckpointError
 
@@ -93,3 +96,49 @@ def interleave(rows: np.ndarray, heads: int) -> np.ndarray:
 def halve(rows: np.ndarray, heads: int) -> np.ndarray:
     """The inverse of ``interleave``."""
     return np.ascontiguousarray(rows.reshape(heads, -1, 2, rows.shape[1]).swapaxes(1, 2).reshape(rows.shape))
+
+
+def write_changed(
+    reader: Reader,
+    changes: Mapping[str, Callable[[np.ndarray], np.ndarray]],
+    quantisation: str,
+    path: Path,
+    progress: str,
+) -> None:
+    """Write a copy of a GGUF in which some weights are others.
+
+    Args:
+        reader: the original; its metadata and all other tensors are copied.
+        changes: for each of these tensors, what its new weights are, float32
+            [out, in], of the old ones.
+        quantisation: GGUF's name for the type in which the new weights are stored.
+        progress: what the bar on standard error is called; "" for no bar.
+    """
+    kind = GGMLQuantizationType[quantisation]
+    writer = GGUFWriter(path, reader.get_field("general.architecture").contents())
+    writer.data_alignment = reader.alignment
+    for key, entry in reader.fields.items():
+        if key.startswith("GGUF.") or key in writer.kv_data[0]:
+            continue
+        value = entry.contents()
+        if key == "general.file_type":
+            value = int(LlamaFileType[f"MOSTLY_{quantisation}" if quantisation != "F32" else "ALL_F32"])
+        writer.add_key_value(key, value, entry.types[0], entry.types[-1] if len(entry.types) > 1 else None)
+    for tensor in reader.tensors:
+        if tensor.name in changes:
+            shape = tuple(reversed(tensor.shape.tolist()))
+            size = int(np.prod(quant_shape_to_byte_shape(shape, kind)))
+            writer.add_tensor_info(tensor.name, shape, np.dtype(np.float32), size, kind)
+        else:
+            data = tensor.data
+            writer.add_tensor_info(tensor.name, data.shape, data.dtype, data.nbytes, tensor.tensor_type)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    bar = tqdm(reader.tensors, desc=progress, unit="tensor", disable=None if progress else True, leave=False)
+    for tensor in bar:
+        data = np.asarray(tensor.data)  # the plain array: slices of a memmap are slow
+        if tensor.name in changes:
+            data = quantize(changes[tensor.name](dequantize(data, tensor.tensor_type)), kind)
+        writer.write_tensor_data(data)
+    writer.close()

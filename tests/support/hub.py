@@ -1,4 +1,4 @@
-"""A local stand-in for the Hub: the endpoints that PAL's backup and pushes use."""
+"""A local stand-in for the Hub: the endpoints that PAL's downloads, backup and pushes use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,12 @@ _REPO = r"/api/datasets/([\w.-]+/[\w.-]+)"
 
 @dataclass
 class Hub:
-    """What the stand-in holds. ``refusing`` makes every request fail with 403."""
+    """What the stand-in holds. ``refusing`` makes every request fail with 403.
+
+    ``models`` are public: files by repository, at every revision. ``requests``
+    are the method and file name of every request for one of them; ``breaks``
+    cuts the next answers short, after so many bytes.
+    """
 
     url: str = ""
     refusing: bool = False
@@ -27,6 +32,9 @@ class Hub:
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
     commits: list[tuple[str, list[str]]] = field(default_factory=list)
     squashed: list[str] = field(default_factory=list)
+    models: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    breaks: list[int] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def sha(self) -> str:
@@ -43,6 +51,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._body = b""
         path = unquote(urlsplit(self.path).path)
+        if match := re.fullmatch(r"/(?!datasets/|api/)([\w.-]+/[\w.-]+)/resolve/(\w+)/(.+)", path):
+            return self._model(*match.groups())
         if not self._allowed():
             return
         if match := re.fullmatch(_REPO + r"/tree/[^/]+", path):
@@ -128,6 +138,20 @@ class _Handler(BaseHTTPRequestHandler):
             return True
         return False
 
+    def _model(self, repo: str, revision: str, name: str) -> None:
+        self.hub.requests.append((self.command, name))
+        data = self.hub.models.get(repo, {}).get(name)
+        if self.hub.refusing:
+            return self._fail(403, "")
+        if data is None:
+            return self._fail(404, "EntryNotFound")
+        headers = {"X-Repo-Commit": revision, "ETag": f'"{_oid(data)}"', "Accept-Ranges": "bytes"}
+        start = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").partition("-")[0])
+        size = len(data)
+        if start:
+            headers["Content-Range"] = f"bytes {start}-{size - 1}/{size}"
+        self._send(206 if start else 200, data[start:], headers)
+
     def _files(self, repo: str) -> dict[str, bytes]:
         return self.hub.files.get(repo, {})
 
@@ -143,6 +167,8 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {**headers, "Content-Length": str(len(data))}.items():
             self.send_header(name, value)
         self.end_headers()
+        if self.command == "GET" and self.hub.breaks:
+            data, self.close_connection = data[: self.hub.breaks.pop(0)], True
         if self.command != "HEAD":
             self.wfile.write(data)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from pal.dialogue.prompt import END, START, Renderer
+from pal.dialogue.prompt import CHATML, Renderer
 
-_CONTROL = {START: 1, END: 2}
+_CONTROL = {CHATML.start: 1, CHATML.end: 2}
 _FIRST = 3  # id of the first printable character
 
 
