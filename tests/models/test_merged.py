@@ -17,7 +17,7 @@ from pal.models.adapters import adapter_path, gguf_adapter, merged_gguf, read_pe
 from pal.models.gguf_file import read_gguf
 
 PERSONA = ["I am a nurse.", "I have two cats.", "I love hiking.", "My brother lives in Peru."]
-MOST_NATS = 0.02  # KL divergence; measured: 0.002 on average, 0.006 at most
+MOST_NATS = 0.02  # KL divergence; measured: 0.004 on average, 0.007 at most
 HISTORY = [Exchange("Hi!", "Hello, nice to meet you."), Exchange("Any pets?", "Yes, two cats.", 1)]
 MESSAGES = [
     "What do you do for a living?",
