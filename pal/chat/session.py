@@ -115,6 +115,13 @@ class RunningTurns:
         if cancel is not None:
             cancel.set()
 
+    def stop_all(self) -> None:
+        """Cancel every visitor's turn."""
+        with self._lock:
+            cancels = list(self._cancels.values())
+        for cancel in cancels:
+            cancel.set()
+
     def __len__(self) -> int:
         return len(self._cancels)
 

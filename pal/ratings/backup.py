@@ -11,6 +11,7 @@ import logging
 import shutil
 import tempfile
 import threading
+import time
 import uuid
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -32,7 +33,7 @@ from pal.settings import Settings
 
 log = logging.getLogger(__name__)
 
-SECONDS_TO_FINISH = 30
+SECONDS_TO_FINISH = 7.0  # of the ten that a host gives the whole app
 
 
 def open_backup(store: RatingStore, settings: Settings, api: HfApi | None = None) -> Backup | None:
@@ -94,17 +95,20 @@ class Backup:
                 self._tried.set()
             self._closed.wait(self._minutes * 60)
 
-    def push(self) -> None:
+    def push(self, seconds: float = SECONDS_TO_FINISH) -> None:
         """Push now, and wait for it.
 
         Raises:
-            BackupError: the Hub did not take it.
+            BackupError: the Hub did not take it within ``seconds``.
         """
-        self._tried.wait(SECONDS_TO_FINISH)
+        until = time.monotonic() + seconds
+        self._tried.wait(seconds)
         if self._scheduler is None:
             raise BackupError(f"The backup could not be started: {self._file.error}.")
         try:
-            self._scheduler.trigger().result(SECONDS_TO_FINISH)
+            self._scheduler.trigger().result(max(0.0, until - time.monotonic()))
+        except TimeoutError:
+            raise BackupError(f"The backup failed: the Hub did not answer within {seconds:g} s.") from None
         except Exception as error:
             raise BackupError(f"The backup failed: {_reason(error)}.") from None
 
@@ -114,11 +118,12 @@ class Backup:
         done = f"backed up {_ago(moment - at)}" if at else "not backed up yet"
         return f"{done} (the last try failed)" if error else done
 
-    def close(self) -> None:
-        """Push what is left and stop; what the Hub does not take stays in the store."""
+    def close(self, seconds: float = SECONDS_TO_FINISH) -> None:
+        """Push what is left and stop, within ``seconds``; what the Hub does not take
+        stays in the store."""
         self._closed.set()
         try:
-            self.push()
+            self.push(seconds)
         except BackupError as error:
             log.warning("%s The ratings are in the store and will be pushed at the next start.", error)
         if self._scheduler is not None:
@@ -156,7 +161,7 @@ class MirrorFile:
 
     def pushed(self, seq: int) -> None:
         """Everything up to journal number ``seq`` is on the Hub."""
-        with self._store.write() as connection:
+        with self._store.database.write() as connection:  # also while no more records are taken
             set_mirrored_until(connection, self._repo, seq)
         self.backed_up_at, self.error = now(), None
 

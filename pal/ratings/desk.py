@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from sqlalchemy import Connection
 
 from pal.chat.responder import TurnRequest
 from pal.engines.base import Decoding
-from pal.errors import InvalidVote, PalError
+from pal.errors import InvalidVote, PalError, StoreError
 from pal.ratings import annotators, queries, voting
 from pal.ratings.annotators import new_code
 from pal.ratings.backup import Backup, open_backup
@@ -22,6 +23,8 @@ from pal.ratings.queue import AdminProgress, Queue, QueueSettings, admin_progres
 from pal.ratings.records import Rating, Record, Turn, Vote, now
 from pal.ratings.store import RatingStore, all_records, insert, open_store
 from pal.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -248,7 +251,11 @@ class RatingDesk:
             return [record for _, record in all_records(connection)]
 
     def close(self) -> None:
-        """Finish the backup and close the store."""
+        """Take no more votes, push those that were acknowledged and close the store."""
+        try:
+            self._store.stop_writing()
+        except StoreError as error:
+            log.warning("%s", error)
         if self._backup is not None:
             self._backup.close()
         self._store.close()

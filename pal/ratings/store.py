@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 
 from sqlalchemy import Connection, delete, select
 
@@ -48,14 +48,29 @@ class RatingStore:
     """
 
     def __init__(self, url: str, salt: str = "", patience: float = 10.0):
+        self._stopping = False
         self.database = Database(url, patience)
         ensure_schema(self.database)
         with self.write() as connection:
             self.salt = _agreed_salt(connection, salt)
 
-    def write(self) -> AbstractContextManager[Connection]:
-        """See ``Database.write``."""
-        return self.database.write()
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """See ``Database.write``.
+
+        Raises:
+            StoreError: ``stop_writing`` was called; nothing was written.
+        """
+        with self.database.write() as connection:
+            if self._stopping:
+                raise StoreError("PAL is being stopped, so this was not saved. Send it again in a minute.")
+            yield connection
+
+    def stop_writing(self) -> None:
+        """Refuse further records; returns when those that were being written are committed."""
+        self._stopping = True
+        with self.database.write():  # writers come one after another, so the last one is done
+            pass
 
     def read(self) -> AbstractContextManager[Connection]:
         """See ``Database.read``."""

@@ -25,6 +25,7 @@ from pal.ratings.records import Turn
 from pal.settings import Settings
 
 MOST_AHEAD = 16  # turns that wait to be shown or made, over all visitors
+# (request, item id or None, owner or None, cancel) → the finished turn
 MakeTurn = Callable[[TurnRequest, str | None, str | None, Cancel], Turn]
 log = logging.getLogger(__name__)
 
@@ -66,9 +67,6 @@ def _request(
     return TurnRequest(persona, message, histories, Decoding(), secrets.randbelow(MAX_SEED), session)
 
 
-"""(request, item id or None, owner or None, cancel) → the finished turn."""
-
-
 @dataclass
 class _Ahead:
     """One item's turn in the making; ``visitors`` are those it is made for."""
@@ -88,6 +86,7 @@ class TurnMaker:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="rate-ahead")
         self._lock = threading.Lock()
         self._ahead: dict[str, _Ahead] = {}
+        self._stopped = False
         self.running = RunningTurns()
 
     def ahead(self, visitor: str, item: Item, request: TurnRequest) -> None:
@@ -95,7 +94,7 @@ class TurnMaker:
         with self._lock:
             job = self._ahead.get(item.id)
             if job is None:
-                if not self._room():
+                if self._stopped or not self._room():
                     return
                 cancel = Cancel()
                 future = self._pool.submit(self._make, request, item.id, None, cancel)
@@ -129,9 +128,11 @@ class TurnMaker:
         """A turn made in this thread; ends early when the visitor leaves.
 
         Raises:
-            PalError: this visitor waits for another turn already, or left.
+            PalError: this visitor waits for another turn already, or left, or the app stops.
         """
         with self.running.turn(visitor) as cancel:
+            if self._stopped:
+                raise Cancelled("PAL is being stopped. Come back in a minute.")
             turn = self._make(request, item, owner, cancel)
         _check(cancel)
         return turn
@@ -147,13 +148,20 @@ class TurnMaker:
                     job.future.cancel()
                     del self._ahead[item_id]
 
-    def close(self) -> None:
-        """Stop everything."""
+    def stop(self) -> None:
+        """Cancel everything, and make nothing any more. Does not wait."""
         with self._lock:
+            self._stopped = True
             jobs, self._ahead = list(self._ahead.values()), {}
         for job in jobs:
             job.cancel.set()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self.running.stop_all()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def close(self) -> None:
+        """``stop``, and wait until the background uses the engine no more."""
+        self.stop()
+        self._pool.shutdown(wait=True)
 
 
 def _result(job: _Ahead) -> Turn | None:
@@ -172,18 +180,23 @@ def _check(cancel: Cancel) -> None:
 
 @dataclass(frozen=True)
 class RatingHost:
-    """``desk`` None: nothing can be rated, and ``closed`` says why. ``variants``
-    are those that ``make`` runs."""
+    """The desk and what makes its turns. Both None: nothing can be rated, and
+    ``closed`` says why. ``variants`` are those that the maker runs."""
 
     desk: RatingDesk | None = None
-    make: MakeTurn | None = None
+    maker: TurnMaker | None = None
     closed: str = "This copy of PAL keeps no ratings."
     variants: Variants = field(default_factory=shipped)
 
     def close(self) -> None:
-        """Finish the backup and close the store."""
+        """Stop making turns, finish the backup and close the store. Afterwards
+        nothing here uses the engine, so it may be closed."""
+        if self.maker is not None:
+            self.maker.stop()
         if self.desk is not None:
             self.desk.close()
+        if self.maker is not None:
+            self.maker.close()
 
 
 def open_host(settings: Settings, responder: Responder) -> RatingHost:
@@ -206,4 +219,4 @@ def open_host(settings: Settings, responder: Responder) -> RatingHost:
             cancel=cancel,
         )
 
-    return RatingHost(desk, make, variants=responder.variants)
+    return RatingHost(desk, TurnMaker(make), variants=responder.variants)

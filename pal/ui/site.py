@@ -13,7 +13,7 @@ from pal.ui import admin, explore, pages, rate, results
 from pal.ui.leaderboard import Leaderboard
 from pal.ui.pages import Attempts
 from pal.ui.rate_actions import RateActions
-from pal.ui.rate_maker import RatingHost, TurnMaker
+from pal.ui.rate_maker import RatingHost
 
 SPARE_THREADS = 16  # for clicks that are no turns
 
@@ -28,7 +28,7 @@ def build(
     actions = None
     if rating.desk is not None:
         starts = Attempts(each=100, together=1000)  # a whole class may share one address
-        actions = RateActions(rating.desk, TurnMaker(rating.make), examples, starts, rating.variants)
+        actions = RateActions(rating.desk, rating.maker, examples, starts, rating.variants)
     with site.route("Rate", "rate"):
         rate.add_page(site, actions, rating.closed, settings.turns_at_once)
     with site.route("Results", "results"):
@@ -40,9 +40,9 @@ def build(
 
 
 def launch(
-    responder: Responder, settings: Settings, rating: RatingHost | None = None, *, block: bool = True
+    responder: Responder, settings: Settings, rating: RatingHost | None = None, *, quiet: bool = False
 ) -> gr.Blocks:
-    """Serve the site until stopped; with ``block`` False, return at once."""
+    """Serve the site and return at once; its ``close`` ends that. ``quiet``: do not print the address."""
     site = build(responder, load_examples(), settings, rating or RatingHost())
     site.queue(max_size=settings.queue_size, default_concurrency_limit=settings.turns_at_once)
     site.launch(
@@ -59,7 +59,7 @@ def launch(
         max_threads=settings.turns_at_once + SPARE_THREADS,
         mcp_server=False,
         max_file_size="1mb",
-        prevent_thread_lock=not block,
-        quiet=not block,
+        prevent_thread_lock=True,
+        quiet=quiet,
     )
     return site

@@ -19,7 +19,7 @@ def visit(open_page):
     served, opened = [], []
 
     def start(engine: FakeEngine | None = None, width: int = 1400, scheme: str = "light") -> Page:
-        served.append(site.launch(fake_responder(engine), Settings(port=0), block=False))
+        served.append(site.launch(fake_responder(engine), Settings(port=0), quiet=True))
         opened.append(open_page(served[-1].local_url, width, scheme))
         opened[-1].locator("#pal-send").wait_for()
         return opened[-1]

@@ -44,7 +44,7 @@ def rate(open_page, tmp_path):
     def start(width: int = 1400, scheme: str = "light", make: Maker | None = None, items: int = 3):
         if not served:
             rating = host(tmp_path, items, make, overlap=9)
-            served.append((site.launch(fake_responder(), Settings(port=0), rating, block=False), rating))
+            served.append((site.launch(fake_responder(), Settings(port=0), rating, quiet=True), rating))
         opened.append(open_page(served[0][0].local_url + "rate", width, scheme))
         return opened[-1], served[0][1].desk
 

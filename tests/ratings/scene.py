@@ -9,6 +9,7 @@ from pal.dialogue.persona import Persona
 from pal.dialogue.turns import Exchange
 from pal.engines.base import Decoding
 from pal.ratings.annotators import NOTICE_VERSION
+from pal.ratings.backup import Backup
 from pal.ratings.desk import RatingDesk
 from pal.ratings.items import FixedReply, Item
 from pal.ratings.queue import Queue, QueueSettings
@@ -77,10 +78,13 @@ def turn(of: Item | None = None, owner: str | None = None, **changes) -> Turn:
     return Turn(**{**values, **changes})
 
 
-def desk(url: str, items: list[Item], clock: Clock | None = None, **settings) -> RatingDesk:
-    """A desk over the store at ``url``."""
+def desk(
+    url: str, items: list[Item], clock: Clock | None = None, backup: tuple | None = None, **settings
+) -> RatingDesk:
+    """A desk over the store at ``url``; ``backup``: arguments of its ``Backup``, after the store."""
     queue = Queue(items, CAMPAIGN, QueueSettings(**settings))
-    return RatingDesk(RatingStore(url), queue, clock=clock or Clock())
+    store = RatingStore(url)
+    return RatingDesk(store, queue, Backup(store, *backup) if backup else None, clock or Clock())
 
 
 def annotator(on: RatingDesk) -> str:

@@ -1,11 +1,12 @@
 """The mirror: one new file a start, nothing lost, restored as it was, deletions respected."""
 
 import json
+import threading
 
 import pytest
 from huggingface_hub import HfApi
 
-from pal.errors import BackupError
+from pal.errors import BackupError, StoreError
 from pal.ratings import backup
 from pal.ratings.backup import Backup, open_backup
 from pal.ratings.records import Deletion, kind_of, now
@@ -121,6 +122,33 @@ def test_what_could_not_be_pushed_is_pushed_by_the_next_start(standin, api, desk
     store = empty_store(tmp_path)
     assert restore(store, REPO, api).restored == 3
     assert records(store) == records(desk._store)
+
+
+def test_a_vote_that_comes_while_the_desk_closes_is_refused_or_backed_up(standin, api, tmp_path):
+    desk = scene.desk(f"sqlite:///{tmp_path / 'ratings.sqlite3'}", [scene.item(1)], backup=(REPO, HOURS, api))
+    who = scene.annotator(desk)
+    turn_id = scene.shown(desk, who).turn_id
+    standin.gate.clear()  # the last push takes its time
+    closing = threading.Thread(target=desk.close)
+    acknowledged = [desk.submit(who, scene.vote(turn_id)).submission]
+    closing.start()
+    with pytest.raises(StoreError, match="being stopped, so this was not saved"):
+        while True:
+            acknowledged.append(desk.submit(who, scene.vote(turn_id)).submission)
+    standin.gate.set()
+    closing.join(60)
+    [lines] = mirrored(standin).values()
+    assert [line["submission"] for line in lines if line["kind"] == "rating"] == acknowledged
+
+
+def test_a_hub_that_does_not_answer_holds_nobody_up(standin, api, desk, caplog):
+    mirror = Backup(desk._store, REPO, HOURS, api)
+    mirror.push(60)
+    rate(desk)
+    standin.gate.clear()
+    mirror.close(0.05)
+    assert "did not answer within 0.05 s" in caplog.text and "pushed at the next start" in caplog.text
+    standin.gate.set()
 
 
 def test_an_empty_store_is_restored_as_it_was_and_again_changes_nothing(standin, api, desk, tmp_path):

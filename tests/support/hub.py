@@ -19,7 +19,8 @@ _REPO = r"/api/datasets/([\w.-]+/[\w.-]+)"
 
 @dataclass
 class Hub:
-    """What the stand-in holds. ``refusing`` makes every request fail with 403.
+    """What the stand-in holds. ``refusing`` makes every request fail with 403;
+    while ``gate`` is not set, no request for a data set is answered.
 
     ``models`` are public: files by repository, at every revision. ``requests``
     are the method and file name of every request for one of them; ``breaks``
@@ -36,6 +37,10 @@ class Hub:
     requests: list[tuple[str, str]] = field(default_factory=list)
     breaks: list[int] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    gate: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
 
     def sha(self) -> str:
         return hashlib.sha1(str(len(self.commits)).encode()).hexdigest()
@@ -130,6 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer({"commitUrl": url, "commitOid": self.hub.sha(), "hookOutput": ""})
 
     def _allowed(self) -> bool:
+        self.hub.gate.wait(60)
         if self.hub.refusing:
             self._fail(403, "")
         elif self.headers.get("Authorization") != f"Bearer {TOKEN}":

@@ -23,7 +23,7 @@ def serve() -> Iterator[Callable[..., str]]:
         engine: FakeEngine | Responder | None = None, rating: RatingHost | None = None, **settings
     ) -> str:
         responder = engine if isinstance(engine, Responder) else fake_responder(engine)
-        page = site.launch(responder, Settings(port=0, **settings), rating, block=False)
+        page = site.launch(responder, Settings(port=0, **settings), rating, quiet=True)
         pages.append(page)
         return page.local_url
 

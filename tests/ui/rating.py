@@ -12,7 +12,7 @@ from pal.chat.responder import TurnRequest
 from pal.dialogue.turns import Exchange
 from pal.engines.base import Cancel
 from pal.ratings.records import ReplyRecord, Turn, now
-from pal.ui.rate_maker import RatingHost
+from pal.ui.rate_maker import RatingHost, TurnMaker
 from tests.ratings import scene
 from tests.ui.visitor import Visitor
 
@@ -27,15 +27,18 @@ class Maker:
         self.requests: list[TurnRequest] = []
         self.items: list[str | None] = []
         self.waiting, self.cancelled = threading.Event(), threading.Event()
+        self.running = 0
 
     def __call__(self, request: TurnRequest, item: str | None, owner: str | None, cancel: Cancel) -> Turn:
         self.requests.append(request)
+        self.running += 1
         self.items.append(item)
         self.waiting.set()
         while self.gate is not None and not self.gate.wait(0.005):
             if cancel.is_set:
                 self.cancelled.set()
                 break
+        self.running -= 1
         flat = tuple([1 / (len(request.persona) + 1)] * (len(request.persona) + 1))
         replies = tuple(
             ReplyRecord(
@@ -64,7 +67,7 @@ def host(folder: Path, items: int = 3, make: Maker | None = None, gold: int = 0,
     some = [scene.item(number) for number in range(items)]
     some += [scene.item(number, gold=True) for number in range(gold)]
     desk = scene.desk(f"sqlite:///{folder / 'ratings.sqlite3'}", some, now, **queue)
-    return RatingHost(desk, make or Maker())
+    return RatingHost(desk, TurnMaker(make or Maker()))
 
 
 class Annotator(Visitor):

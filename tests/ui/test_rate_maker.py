@@ -12,7 +12,7 @@ from pal.engines.base import Decoding
 from pal.errors import Cancelled, PalError
 from pal.ui.rate_maker import TurnMaker
 from tests.ratings import scene
-from tests.ui.rating import Maker
+from tests.ui.rating import Maker, host
 
 
 def request(number: int):
@@ -115,6 +115,24 @@ def test_no_more_than_a_few_are_made_ahead(maker):
     gate.set()
     turns.close()
     assert set(make.items) <= {"item-0", "item-1"}
+
+
+def test_a_closed_host_uses_the_engine_no_more(tmp_path):
+    make = Maker(gate=threading.Event())  # never opens: a turn ends when it is cancelled
+    rating = host(tmp_path, make=make)
+    rating.maker.ahead("anna", *request(1))
+    assert make.waiting.wait(60)
+    ben = ("ben", request(2)[1], None, None)
+    asking = threading.Thread(target=lambda: pytest.raises(Cancelled, rating.maker.now, *ben))
+    asking.start()
+    while len(make.items) < 2:
+        assert asking.is_alive()
+    rating.close()
+    assert make.cancelled.is_set() and make.running == 0
+    with pytest.raises(Cancelled, match="being stopped"):
+        rating.maker.now("cleo", request(3)[1], None, None)
+    rating.maker.ahead("cleo", *request(3))
+    assert len(make.items) == 2
 
 
 def test_a_failed_turn_made_ahead_is_made_again(maker):
