@@ -55,6 +55,7 @@ def _pair(ballot: Ballot, chosen: ReplyRecord, rejected: ReplyRecord) -> Pair:
         selected=prompted.selected,
         chosen=chosen.text.strip(),
         rejected=rejected.text.strip(),
+        kind="vote",
     )
 
 

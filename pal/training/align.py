@@ -21,11 +21,20 @@ import torch
 from accelerate import Accelerator
 from tqdm import tqdm
 
+from pal.dialogue.persona import MAX_SENTENCES
 from pal.dialogue.prompt import Renderer
-from pal.training.losses import dpo_loss
-from pal.training.pairs import Pair
-from pal.training.policy import Batch
+from pal.files import sha256
+from pal.models import bases
+from pal.training.loop import accelerator_for, train
+from pal.training.losses import dpo_positive_loss
+from pal.training.pairs import Pair, of_kinds, read_pairs
+from pal.training.policy import Batch, Policy, base_renderer, load_adapter
 from pal.training.recipe import Recipe
+
+# Of the curve, means over pairs: implicit reward of chosen minus rejected, share of pairs with a positive
+# one, and how far each reply's log-probability has moved from the reference's. A falling _chosen says that
+# the model unlearns what it should say.
+_WATCHED = ("_margin", "_accuracy", "_chosen", "_rejected")
 
 
 @dataclass(frozen=True)
@@ -126,7 +135,7 @@ class AlignTask:
             grouped.setdefault(pair.dialogue, []).append(pair)
         self.dialogues = list(grouped.values())
         self.size = len(self.dialogues)
-        self.weights = {"dpo": 1.0, "sft": recipe.sft_weight, "_margin": 0.0, "_accuracy": 0.0}
+        self.weights = {"dpo": 1.0, "sft": recipe.sft_weight, **dict.fromkeys(_WATCHED, 0.0)}
         self._trees = [self._tree(group, renderer, recipe.max_tokens, selects) for group in self.dialogues]
         self._pad, self._recipe, self._device = renderer.end_id, recipe, device
         self.reference: list[torch.Tensor] = []
@@ -183,18 +192,29 @@ class AlignTask:
         """Pairs of a batch, and the tokens of its chosen replies."""
         pairs = sum(len(self.dialogues[index]) for _, index in items)
         tokens = sum(len(nodes) for _, index in items for nodes in self._trees[index].replies[::2])
-        return {"dpo": pairs, "sft": tokens, "_margin": pairs, "_accuracy": pairs}
+        return {"dpo": pairs, "sft": tokens, **dict.fromkeys(_WATCHED, pairs)}
 
     def losses(self, policy: torch.nn.Module, items: Sequence[tuple[int, int]]) -> dict[str, torch.Tensor]:
-        """Summed DPO loss, chosen replies' cross-entropy, margin and accuracy."""
-        sums = self.log_probabilities(policy, [index for _, index in items])
-        reference = torch.cat([self.reference[index] for _, index in items])
-        losses, margins = dpo_loss(sums[::2], sums[1::2], reference[::2], reference[1::2], self._recipe.beta)
+        """Summed DPO(-Positive) loss, chosen replies' cross-entropy, and what is watched."""
+        indices = [index for _, index in items]
+        sums = self.log_probabilities(policy, indices)
+        reference = torch.cat([self.reference[index] for index in indices])
+        lengths = torch.ones_like(sums)
+        if self._recipe.length_normalised:
+            tokens = [len(nodes) for index in indices for nodes in self._trees[index].replies]
+            lengths = torch.tensor(tokens, device=sums.device)
+        own, given = sums / lengths, reference / lengths
+        losses, margins = dpo_positive_loss(
+            own[::2], own[1::2], given[::2], given[1::2], self._recipe.beta, self._recipe.positive_weight
+        )
+        moved = (own - given).detach()
         return {
             "dpo": losses.sum(),
             "sft": -sums[::2].sum(),
             "_margin": margins.detach().sum(),
             "_accuracy": (margins.detach() > 0).sum().float(),
+            "_chosen": moved[::2].sum(),
+            "_rejected": moved[1::2].sum(),
         }
 
 
@@ -212,3 +232,38 @@ def prepare_reference(
     """Reference log-probabilities on every process, in the arithmetic of the steps."""
     with accelerator.main_process_first(), accelerator.autocast():
         task.compute_reference(policy.to(accelerator.device), out / "reference.json", key)
+
+
+def train_preferences(
+    recipe: Recipe,
+    pairs_path: Path,
+    start: Path,
+    out: Path,
+    *,
+    kinds: Sequence[str] = (),
+    selects: bool = True,
+) -> None:
+    """Align the adapter ``start``, which is the reference too, into ``out``, or go on with
+    a run that stopped there.
+
+    Args:
+        kinds: kinds of pairs to train on; () takes all.
+        selects: False for a baseline, whose prompts have no persona turns.
+
+    Raises:
+        DataError: the pairs or the adapter cannot be used.
+        RecipeError: ``out`` holds another run.
+    """
+    pairs = read_pairs(pairs_path)
+    if kinds:
+        pairs = of_kinds(pairs, kinds)
+    hashes = {pairs_path.name: sha256(pairs_path)}
+    renderer = base_renderer()
+    accelerator = accelerator_for(recipe)
+    task = AlignTask(pairs, renderer, recipe, accelerator.device, selects=selects)
+    model = load_adapter(bases.load_base_model(), start, trainable=True)
+    policy = Policy(model, renderer.option_ids(MAX_SENTENCES))
+    names = hashes[pairs_path.name] + ",".join(kinds)
+    key = reference_key(names, start, selects=selects, precision=recipe.precision)
+    prepare_reference(task, policy, accelerator, out, key)
+    train(task, policy, recipe, out, accelerator, {**hashes, "reference": key})

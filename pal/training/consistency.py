@@ -20,7 +20,9 @@ from torch import nn
 from torch.nn import functional
 
 from pal.errors import DataError
-from pal.training.nli import NliExample
+from pal.models.encoder import fetch_encoder
+from pal.training.loop import accelerator_for, train
+from pal.training.nli import NliExample, load_examples, read_teacher_rows
 from pal.training.recipe import Recipe, fast_bf16
 
 BASE_NAME = "sentence-transformers/all-MiniLM-L6-v2"
@@ -205,3 +207,35 @@ def macro_f1(predicted: torch.Tensor, right: torch.Tensor) -> dict[str, float]:
         "dev_entailment_f1": scores[2],
         "dev_macro_f1": sum(scores) / 3,
     }
+
+
+def train_consistency(recipe: Recipe, data: Path, out: Path, *, dev: Path | None = None) -> None:
+    """Train and calibrate the consistency model into ``out``, or go on with a run that stopped there.
+
+    Args:
+        data: folder of the recipe's files.
+        dev: labelled premise/hypothesis rows for the learning curve.
+
+    Raises:
+        DataError: data or development rows cannot be used.
+        RecipeError: ``out`` holds another run.
+    """
+    training, held_out, hashes = load_examples(recipe, data)
+    folder = fetch_encoder()
+    tokenizer = pair_tokenizer(folder)
+    accelerator = accelerator_for(recipe)
+    policy = ConsistencyPolicy(load_classifier(folder), recipe)
+    task = ConsistencyTask(training, tokenizer, recipe, accelerator.device)
+    measure = None
+    if dev:
+        rows = read_teacher_rows(dev)
+        development = ConsistencyTask(rows, tokenizer, recipe, accelerator.device)
+        right = torch.tensor([row.target for row in rows]).argmax(-1)
+
+        def measure(trained):
+            return macro_f1(development.logits(trained).argmax(-1), right)
+
+    train(task, policy, recipe, out, accelerator, hashes, measure)
+    kept = ConsistencyTask(held_out, tokenizer, recipe, accelerator.device)
+    targets = torch.tensor([example.target for example in held_out])
+    calibrate(kept.logits(policy), targets).write(out / "adapter" / "calibration.json")

@@ -20,7 +20,8 @@ class Example:
     ``labels[i]``: 0-based sentences that reply i entails, strongest first
     (() none, None not labelled). ``exhaustive`` is False when only positive
     labels are known, so that "none" cannot be learned from this example.
-    ``untrained``: exchanges whose reply carries no loss.
+    ``untrained``: exchanges whose reply carries no loss. ``asked``: exchanges whose
+    message asks for the sentence, so that reciting it is right.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Example:
     labels: tuple[tuple[int, ...] | None, ...]
     exhaustive: bool = True
     untrained: frozenset[int] = frozenset()
+    asked: frozenset[int] = frozenset()
 
 
 def from_dialogue(dialogue: Dialogue, speaker: str = "B", *, exhaustive: bool = True) -> Example | None:
@@ -132,12 +134,13 @@ def without_parroting(example: Example) -> Example:
     """The example with its parroting replies untrained.
 
     A reply that recites a persona sentence is a small model's easiest and so,
-    decoded greedily, its most frequent reply. Its selection is still trained.
+    decoded greedily, its most frequent reply. Its selection is still trained, and
+    so is a reply that recites because it was ``asked`` to.
     """
     parroting = {
         at for at, exchange in enumerate(example.exchanges) if recites(exchange.reply, example.sentences)
     }
-    return replace(example, untrained=example.untrained | parroting)
+    return replace(example, untrained=example.untrained | (parroting - example.asked))
 
 
 def _chance(example: Example, seed: int | str) -> random.Random:

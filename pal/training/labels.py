@@ -13,8 +13,15 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from accelerate import Accelerator
+from tqdm import tqdm
 
+from pal.dialogue.readers import read_dialogues
 from pal.dialogue.turns import Dialogue, Utterance
+from pal.files import write_text
+from pal.models.consistency import FOLDER
+from pal.models.encoder import fetch_encoder
+from pal.training.consistency import TrainedScorer
 
 ENTAILMENT = 2  # column of the model's probabilities
 
@@ -168,3 +175,31 @@ def compare(given: Sequence[frozenset[int]], own: Sequence[tuple[int, ...]]) -> 
         given_none=1 - persona_given,
         own_none=1 - persona_own,
     )
+
+
+def label_files(
+    paths: Sequence[Path], out: Path, *, agreement_file: Path | None = None, model: Path | None = None
+) -> dict[str, object]:
+    """Write labelled copies of dialogues files and ``labels.json`` into ``out``; gives the latter's content.
+
+    Args:
+        agreement_file: dialogues whose labels are compared with the model's.
+        model: the consistency model; the repository's by default.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    files = {path: read_dialogues(path) for path in paths}
+    compared = read_dialogues(agreement_file) if agreement_file else []
+    scorer = TrainedScorer(model or FOLDER, fetch_encoder(), Accelerator().device)
+    counts: dict[str, object] = {}
+    report: dict[str, object] = {"files": counts}
+    with tqdm(total=sum(map(len, files.values())) + len(compared), unit="dialogue") as bar:
+        for path, dialogues in files.items():
+            found = label_file(dialogues, scorer, out / path.name, bar.update)
+            counts[path.name] = {"dialogues": len(dialogues), **asdict(found)}
+        if agreement_file:
+            result = agreement(compared, scorer, bar.update)
+            report["agreement"] = {"file": agreement_file.name, **asdict(result)}
+    write_text(out / "labels.json", json.dumps(report, indent=1) + "\n")
+    return report

@@ -274,6 +274,13 @@ def save_adapter(model, folder: Path, base_name: str) -> None:
     _replace_folder(fresh, folder)
 
 
+def accelerator_for(recipe: Recipe) -> Accelerator:
+    """One process, or as many as ``accelerate launch`` started."""
+    return Accelerator(
+        mixed_precision="bf16" if recipe.precision == "bf16" else "no", cpu=not torch.cuda.is_available()
+    )
+
+
 def hardware(accelerator: Accelerator) -> dict[str, object]:
     """What the run was done on."""
     cuda = torch.cuda.is_available()

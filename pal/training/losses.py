@@ -52,3 +52,30 @@ def dpo_loss(
     """
     margins = beta * ((policy_chosen - reference_chosen) - (policy_rejected - reference_rejected))
     return -F.logsigmoid(margins), margins
+
+
+def dpo_positive_loss(
+    policy_chosen: torch.Tensor,
+    policy_rejected: torch.Tensor,
+    reference_chosen: torch.Tensor,
+    reference_rejected: torch.Tensor,
+    beta: float,
+    positive_weight: float,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """DPO-Positive (Pal et al. 2024, arXiv 2402.13228): DPO that does not
+    let the chosen reply become less likely than under the reference.
+
+    On pairs that differ in few tokens plain DPO lowers both replies' likelihoods.
+
+    Args:
+        policy_chosen, policy_rejected, reference_chosen, reference_rejected, beta:
+            as in ``dpo_loss``, which this is where ``positive_weight`` is 0.
+        positive_weight: λ, weight of the penalty max(0, log π_ref(chosen)/π(chosen)).
+
+    Returns:
+        losses [pairs], −log σ(margin − β·λ·penalty); and margins [pairs] without
+        the penalty, as in ``dpo_loss``.
+    """
+    _, margins = dpo_loss(policy_chosen, policy_rejected, reference_chosen, reference_rejected, beta)
+    penalties = torch.relu(reference_chosen - policy_chosen)
+    return -F.logsigmoid(margins - beta * positive_weight * penalties), margins

@@ -1,4 +1,4 @@
-"""A recipe's three adapters from the data by one command.
+"""A recipe's three adapters from the data by one call.
 
 Labels both speakers' unlabelled turns, then trains baseline and Stage 1, writes the
 preference pairs and aligns, in two rounds where the recipe has two. What is finished
@@ -8,37 +8,74 @@ folder for ``PAL_ADAPTERS``.
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pal.errors import DataError
-from pal.training.recipe import load_recipe, tasks_of
+from pal.settings import Settings
+from pal.training.align import train_preferences
+from pal.training.labels import label_files
+from pal.training.recipe import Recipe, load_recipe, settled, tasks_of
+from pal.training.rejected import pairs_from_data
+from pal.training.sft import train_sft
 
-Run = Callable[[list[str]], int]
-"""Runs ``python -m pal`` with these arguments and returns its exit status."""
+
+@dataclass(frozen=True)
+class Step:
+    """One step: its name, as the command line has it, and what does it."""
+
+    name: str
+    run: Callable[[], object]
 
 
-def steps(data: Path, recipe: str, out: Path, extra: list[str]) -> list[list[str]]:
-    """The commands of a recipe, in order. ``extra`` goes to baseline and Stage 1."""
-    labelled, common = str(out / "data"), ["--recipe", recipe]
-    stage1, pairs = str(out / "stage1" / "adapter"), str(out / "pairs.jsonl")
-    aligned = str(out / "aligned" / "adapter")
-    again = ["train", "realign", "--pairs", pairs, *common, "--aligned", aligned]
-    sources = [str(data / name) for name in dialogue_files(recipe)]
-    sft = [
-        ["train", task, "--data", labelled, *common, "--out", str(out / task), *extra]
-        for task in ("baseline", "stage1")
+def plan(
+    recipe: str,
+    data: Path,
+    out: Path,
+    settings: Settings,
+    *,
+    dev: Path | None = None,
+    compile_layers: bool = False,
+) -> list[Step]:
+    """The steps of a recipe ("cpu", "gpu" or a YAML file's path), in order."""
+    labelled, pairs = out / "data", out / "pairs.jsonl"
+    stage1, aligned = out / "stage1" / "adapter", out / "aligned"
+    sources = [data / name for name in dialogue_files(recipe)]
+
+    def fine_tune(task: str) -> Step:
+        run = partial(train_sft, dev=dev, compile_layers=compile_layers)
+        return Step(task, lambda: run(_settled(recipe, task), labelled, out / task))
+
+    steps = [
+        Step("label", lambda: _label(sources, labelled)),
+        fine_tune("baseline"),
+        fine_tune("stage1"),
+        Step("pairs", lambda: pairs_from_data(_settled(recipe, "align"), labelled, stage1, pairs, settings)),
+        Step("align", lambda: train_preferences(_settled(recipe, "align"), pairs, stage1, aligned)),
     ]
-    return [
-        ["train", "label", "--data", *sources, "--out", labelled],
-        *sft,
-        ["train", "pairs", "--data", labelled, *common, "--stage1", stage1, "--out", pairs],
-        ["train", "align", "--pairs", pairs, *common, "--stage1", stage1, "--out", str(out / "aligned")],
-        *([[*again, "--out", str(out / "realigned")]] if "realign" in tasks_of(recipe) else []),
-    ]
+    if "realign" in tasks_of(recipe):
+
+        def realign():
+            start = aligned / "adapter"
+            train_preferences(
+                _settled(recipe, "realign"), pairs, start, out / "realigned", kinds=("parroting",)
+            )
+
+        steps.append(Step("realign", realign))
+    return steps
+
+
+def _settled(recipe: str, task: str) -> Recipe:
+    return settled(load_recipe(recipe, task))
+
+
+def _label(sources: list[Path], out: Path) -> None:
+    if not all((out / source.name).is_file() for source in sources):  # each appears when it is whole
+        label_files(sources, out)
 
 
 def dialogue_files(recipe: str) -> list[str]:
@@ -47,41 +84,56 @@ def dialogue_files(recipe: str) -> list[str]:
     return list(dict.fromkeys(source.file for run in runs for source in run.data))
 
 
-def run(args: argparse.Namespace, command: Run) -> int:
-    """Run the steps; the first exit status that is not 0, else 0.
+def question_files(recipe: str) -> list[str]:
+    """Names of the files that question dialogues and plain answers are made from, each once."""
+    runs = (load_recipe(recipe, task) for task in ("baseline", "stage1", "align"))
+    return list(dict.fromkeys(run.questions_file for run in runs if run.questions_file))
+
+
+def run_recipe(
+    recipe: str,
+    data: Path,
+    out: Path,
+    settings: Settings,
+    *,
+    dev: Path | None = None,
+    compile_layers: bool = False,
+) -> Path:
+    """Do all steps of a recipe; gives the folder of the three adapters.
+
+    Args:
+        recipe: "cpu", "gpu" or a YAML file's path.
+        data: folder of the recipe's files.
+        out: where everything goes.
+        settings: say which engine writes the rejected replies.
+        dev: dialogues for the learning curves.
+        compile_layers: faster steps; needs a C++ compiler.
 
     Raises:
         DataError: a data file is missing.
+        PalError: a step failed; what was finished stays.
     """
-    extra = ["--dev", str(args.dev)] if args.dev else []
-    extra += ["--compile"] if args.compile else []
-    questions = {
-        name for task in ("baseline", "stage1") if (name := load_recipe(args.recipe, task).questions_file)
-    }
-    needed = [*dialogue_files(args.recipe), *sorted(questions)]
-    if missing := [name for name in needed if not (args.data / name).is_file()]:
-        raise DataError(f"{args.data} lacks {', '.join(missing)}, which the recipe “{args.recipe}” names.")
-    (args.out / "data").mkdir(parents=True, exist_ok=True)
-    for name in questions:
-        shutil.copy(args.data / name, args.out / "data" / name)
-    todo = steps(args.data, args.recipe, args.out, extra)
-    for number, step in enumerate(todo, 1):
-        print(f"Step {number} of {len(todo)}: {step[1]}", flush=True)
-        if step[1] == "label" and _labelled(args):
-            continue
-        if status := command(step):
-            return status
-    adapters = args.out / "adapters"
-    for variant, made in zip(("baseline", "stage1", "aligned"), (*todo[1:3], todo[-1]), strict=True):
+    needed = [*dialogue_files(recipe), *question_files(recipe)]
+    if missing := [name for name in needed if not (data / name).is_file()]:
+        raise DataError(f"{data} lacks {', '.join(missing)}, which the recipe “{recipe}” names.")
+    (out / "data").mkdir(parents=True, exist_ok=True)
+    for name in question_files(recipe):
+        shutil.copy(data / name, out / "data" / name)
+    steps = plan(recipe, data, out, settings, dev=dev, compile_layers=compile_layers)
+    for number, step in enumerate(steps, 1):
+        print(f"Step {number} of {len(steps)}: {step.name}", flush=True)
+        step.run()
+    last = "realigned" if steps[-1].name == "realign" else "aligned"
+    return _collect(out, {"baseline": "baseline", "stage1": "stage1", "aligned": last})
+
+
+def _collect(out: Path, runs: dict[str, str]) -> Path:
+    """Copy each variant's adapter from its run's folder to one place."""
+    adapters = out / "adapters"
+    for variant, run in runs.items():
         fresh = adapters / f".{variant}"
         shutil.rmtree(fresh, ignore_errors=True)
-        shutil.copytree(Path(made[made.index("--out") + 1]) / "adapter", fresh)
+        shutil.copytree(out / run / "adapter", fresh)
         shutil.rmtree(adapters / variant, ignore_errors=True)
         os.rename(fresh, adapters / variant)
-    print(f"Adapters: {adapters}; look at them with PAL_ADAPTERS={adapters} python app.py")
-    return 0
-
-
-def _labelled(args: argparse.Namespace) -> bool:
-    """Every file is there: each appears when it is whole."""
-    return all((args.out / "data" / name).is_file() for name in dialogue_files(args.recipe))
+    return adapters

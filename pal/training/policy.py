@@ -11,7 +11,9 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 
 from pal.dialogue.persona import MAX_SENTENCES
-from pal.dialogue.prompt import TrainingSequence
+from pal.dialogue.prompt import BaseTokenizer, Renderer, TrainingSequence
+from pal.errors import DataError
+from pal.models import bases
 
 LINEAR_LAYERS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
@@ -80,6 +82,11 @@ class Policy(nn.Module):
         return causal.lm_head(hidden[batch.read]), selections
 
 
+def base_renderer() -> Renderer:
+    """The sequence of training and serving over the base's tokenizer."""
+    return Renderer(BaseTokenizer(bases.base_tokenizer_path()))
+
+
 def new_adapter(base: nn.Module, rank: int, alpha: int, dropout: float, seed: int) -> PeftModel:
     """The base with a fresh, seeded fp32 LoRA adapter on every linear layer."""
     torch.manual_seed(seed)
@@ -90,7 +97,13 @@ def new_adapter(base: nn.Module, rank: int, alpha: int, dropout: float, seed: in
 
 
 def load_adapter(base: nn.Module, folder: Path, *, trainable: bool) -> PeftModel:
-    """The base with the adapter of ``folder``, in fp32."""
+    """The base with the adapter of ``folder``, in fp32.
+
+    Raises:
+        DataError: there is no adapter in the folder.
+    """
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise DataError(f"{folder}: no adapter in it (adapter_model.safetensors); give an adapter's folder.")
     return PeftModel.from_pretrained(base, str(folder), is_trainable=trainable).float()
 
 

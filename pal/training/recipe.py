@@ -38,19 +38,22 @@ class DataSource:
 class Recipe:
     """Everything that decides a run besides the data itself.
 
-    ``questions``: dialogues made from persona_response_pairs.
+    ``questions``: dialogues made from persona_response_pairs. ``plain_answers``: dialogues of
+    plain questions whose answers keep the sentence's details, made from the same file.
     ``selection_weight``: weight of the selection task beside the reply task,
     each being its own mean. ``mistaken_selections``: share of the earlier
     selections shown wrong (see ``examples.mistaken``). ``skip_parroting``: replies
-    that recite a persona sentence carry no loss and make no pair.
+    that recite a persona sentence carry no loss and make no pair, but for plain answers.
     ``parroting_draws``: replies drawn from Stage 1 for each pair, the first of
-    which that recites is rejected in a further pair. ``batch``: examples (SFT) or
+    which that recites unasked is rejected in a further pair. ``untrue_draws``: replies drawn
+    for each pair of a right one over a wrong one. ``batch``: examples (SFT) or
     dialogues (align) per optimizer step. ``sft_weight``: weight of the chosen replies' own
-    cross-entropy beside DPO. ``restarts``: steps at which the learning rate's
-    schedule begins anew (SGDR, Loshchilov and Hutter 2017). ``micro_batch_tokens``: padded tokens per forward
-    pass (one example at least). ``precision``: fp32, bf16, or auto, which
-    ``pal.training.recipe`` settles. ``steps`` 0: as ``epochs`` gives. ``mined``:
-    hard negatives of each kind, ``contradiction_repeat``: how often a labelled
+    cross-entropy beside DPO. ``positive_weight``: λ of DPO-Positive, 0 is plain DPO.
+    ``length_normalised``: preferences compare log-probabilities per token. ``restarts``:
+    steps at which the learning rate's schedule begins anew (SGDR, Loshchilov and Hutter
+    2017). ``micro_batch_tokens``: padded tokens per forward pass (one example at least).
+    ``precision``: fp32, bf16, or auto, which ``settled`` replaces. ``steps`` 0: as
+    ``epochs`` gives. ``mined``: hard negatives of each kind, ``contradiction_repeat``: how often a labelled
     contradiction is shown an epoch (consistency only).
     """
 
@@ -58,6 +61,7 @@ class Recipe:
     data: tuple[DataSource, ...] = ()
     questions_file: str = ""
     questions: int = 0
+    plain_answers: int = 0
     seed: int = 1
     epochs: float = 1.0
     steps: int = 0
@@ -72,6 +76,7 @@ class Recipe:
     mistaken_selections: float = 0.0
     skip_parroting: bool = False
     parroting_draws: int = 0
+    untrue_draws: int = 4
     rank: int = 16
     alpha: int = 32
     dropout: float = 0.0
@@ -80,6 +85,8 @@ class Recipe:
     precision: str = "fp32"
     beta: float = 0.1
     sft_weight: float = 0.0
+    positive_weight: float = 0.0
+    length_normalised: bool = False
     mined: int = 0
     contradiction_repeat: int = 1
     save_steps: int = 25

@@ -9,24 +9,34 @@ selections and replies are the gold ones, so its figures are cheaper and rosier 
 
 from __future__ import annotations
 
-import hashlib
+import dataclasses
 import random
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 
 from pal.chat.selection import choose
+from pal.dialogue.persona import MAX_SENTENCES
 from pal.dialogue.prompt import Renderer, TrainingSequence
 from pal.dialogue.readers import read_dialogues
 from pal.errors import DataError
 from pal.evaluation.selection_metrics import SelectionMetrics, outcome
+from pal.files import sha256
+from pal.models import bases
 from pal.training.examples import Example, from_dialogue, mistaken, shuffled, without_parroting
+from pal.training.loop import accelerator_for, train
 from pal.training.losses import reply_loss, selection_loss
-from pal.training.policy import collate, trained_selections
-from pal.training.questions import question_examples
+from pal.training.policy import (
+    Policy,
+    base_renderer,
+    collate,
+    load_adapter,
+    new_adapter,
+    trained_selections,
+)
+from pal.training.question_dialogues import plain_answer_examples, question_examples
 from pal.training.recipe import Recipe
 
 _SEED = 7
@@ -100,7 +110,7 @@ def load_examples(recipe: Recipe, folder: Path) -> tuple[list[Example], dict[str
     for source in recipe.data:
         path = folder / source.file
         dialogues = read_dialogues(path)
-        hashes[source.file] = _sha256(path)
+        hashes[source.file] = sha256(path)
         if source.limit:
             dialogues = dialogues[: source.limit]
         made = [
@@ -112,23 +122,16 @@ def load_examples(recipe: Recipe, folder: Path) -> tuple[list[Example], dict[str
     if recipe.questions:
         path = folder / recipe.questions_file
         examples += question_examples(path, recipe.questions, recipe.seed)
-        hashes[recipe.questions_file] = _sha256(path)
+        hashes[recipe.questions_file] = sha256(path)
+    if recipe.plain_answers:
+        path = folder / recipe.questions_file
+        examples += plain_answer_examples(path, recipe.plain_answers, recipe.seed)
+        hashes[recipe.questions_file] = sha256(path)
     if recipe.skip_parroting:
         examples = [without_parroting(example) for example in examples]
     if not examples:
         raise DataError(f"{folder}: the recipe names no data with a persona; check its `data` entries.")
     return examples, hashes
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def accelerator_for(recipe: Recipe) -> Accelerator:
-    """One process, or as many as ``accelerate launch`` started."""
-    return Accelerator(
-        mixed_precision="bf16" if recipe.precision == "bf16" else "no", cpu=not torch.cuda.is_available()
-    )
 
 
 class Development:
@@ -177,3 +180,53 @@ class Development:
             for name in ("accuracy", "hit_at_1", "auc", "best_f1"):
                 figures[f"dev_{name}"] = getattr(metrics, name)(ones)
         return figures
+
+
+def train_sft(
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    *,
+    dev: Path | None = None,
+    start: Path | None = None,
+    compile_layers: bool = False,
+) -> None:
+    """Train the baseline or Stage 1 into ``out``, or go on with a run that stopped there.
+
+    Args:
+        data: folder of the recipe's files.
+        dev: dialogues for the learning curve.
+        start: adapter folder to go on from, instead of a new adapter; its rank holds.
+        compile_layers: see ``Policy.compile_layers``.
+
+    Raises:
+        DataError: data, development dialogues or adapter cannot be used.
+        RecipeError: ``out`` holds another run.
+    """
+    examples, hashes = load_examples(recipe, data)
+    renderer = base_renderer()
+    development = _development(dev, recipe, renderer) if dev else None
+    if start:
+        model = load_adapter(bases.load_base_model(), start, trainable=True)
+        hashes["start"] = sha256(start / "adapter_model.safetensors")
+        config = model.peft_config["default"]
+        recipe = dataclasses.replace(recipe, rank=config.r, alpha=config.lora_alpha)
+    else:
+        model = new_adapter(bases.load_base_model(), recipe.rank, recipe.alpha, recipe.dropout, recipe.seed)
+    policy = Policy(model, renderer.option_ids(MAX_SENTENCES))
+    if compile_layers:
+        policy.compile_layers()
+    accelerator = accelerator_for(recipe)
+    task = SftTask(examples, renderer, recipe, accelerator.device)
+    measure = (lambda trained: development.measure(trained, accelerator.device)) if development else None
+    train(task, policy, recipe, out, accelerator, hashes, measure)
+
+
+def _development(path: Path, recipe: Recipe, renderer: Renderer) -> Development:
+    development = Development(path, recipe.dev_dialogues, renderer, selects=recipe.task == "stage1")
+    if development.size < recipe.dev_dialogues:
+        print(
+            f"{path}: {development.size} dialogues for the learning curve, "
+            f"fewer than the recipe's dev_dialogues ({recipe.dev_dialogues})."
+        )
+    return development

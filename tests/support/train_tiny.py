@@ -10,10 +10,10 @@ from pathlib import Path
 
 from pal.dialogue.turns import Exchange
 from pal.training.examples import Example
-from pal.training.loop import train
+from pal.training.loop import accelerator_for, train
 from pal.training.policy import Policy, new_adapter
 from pal.training.recipe import Recipe
-from pal.training.sft import SftTask, accelerator_for
+from pal.training.sft import SftTask
 from tests.support.tiny import tiny_model, tiny_renderer
 
 EXAMPLES = [

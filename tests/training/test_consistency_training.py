@@ -9,9 +9,8 @@ from pal.errors import DataError
 from pal.models import encoder
 from pal.models.consistency import ConsistencyModel
 from pal.training import consistency, nli
-from pal.training.loop import train
+from pal.training.loop import accelerator_for, train
 from pal.training.recipe import DataSource, Recipe
-from pal.training.sft import accelerator_for
 
 THINGS = ("tea", "rain", "jazz", "chess", "cats", "snow", "bread", "maps")
 RECIPE = Recipe(

@@ -11,7 +11,8 @@ from pal.dialogue.turns import Dialogue, Exchange, Utterance
 from pal.errors import DataError
 from pal.evaluation.turns import gold_turns
 from pal.training.examples import Example, from_dialogue, mistaken, shuffled, without_parroting
-from pal.training.questions import question_about, question_bank, question_examples
+from pal.training.question_dialogues import question_examples
+from pal.training.questions import question_about, question_bank
 
 DIALOGUE = Dialogue(
     "d", "test", {"A": ("i ski .",), "B": ("i am a nurse .", "i have a cat .", "i sail .")},

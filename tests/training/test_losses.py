@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from pal.training.losses import dpo_loss, reply_loss, selection_loss
+from pal.training.losses import dpo_loss, dpo_positive_loss, reply_loss, selection_loss
 
 
 def test_reply_loss_is_summed_cross_entropy():
@@ -33,3 +33,31 @@ def test_dpo_loss_at_the_reference_is_log_two():
     same = torch.tensor([-5.0, -7.0])
     losses, margins = dpo_loss(same, same - 1, same, same - 1, beta=0.5)
     assert losses.tolist() == pytest.approx([math.log(2)] * 2) and margins.tolist() == [0, 0]
+
+
+def test_dpo_positive_penalises_a_chosen_reply_that_has_become_less_likely():
+    same = (torch.tensor([-10.0, -14.0]), torch.tensor([-20.0, -20.0]))
+    reference = (torch.tensor([-12.0, -12.0]), torch.tensor([-19.0, -19.0]))
+    losses, margins = dpo_positive_loss(*same, *reference, beta=0.1, positive_weight=5.0)
+    assert margins.tolist() == pytest.approx([0.3, -0.1])
+    penalised = -0.1 - 0.1 * 5 * 2  # the second chosen reply fell by two nats
+    assert losses.tolist() == pytest.approx(
+        [-math.log(1 / (1 + math.exp(-0.3))), -math.log(1 / (1 + math.exp(-penalised)))]
+    )
+
+
+def test_dpo_positive_without_weight_is_dpo():
+    values = torch.randn(4, 6, generator=torch.Generator().manual_seed(1)) * 5
+    plain, positive = dpo_loss(*values, beta=0.3), dpo_positive_loss(*values, beta=0.3, positive_weight=0.0)
+    for mine, other in zip(plain, positive, strict=True):
+        torch.testing.assert_close(mine, other)
+
+
+def test_dpo_positive_pulls_a_fallen_chosen_reply_up_where_dpo_lets_both_fall():
+    chosen = torch.tensor([-14.0], requires_grad=True)
+    fixed = (torch.tensor([-30.0]), torch.tensor([-12.0]), torch.tensor([-19.0]))
+    gradients = []
+    for weight in (0.0, 5.0):
+        losses, _ = dpo_positive_loss(chosen, *fixed, beta=0.1, positive_weight=weight)
+        gradients.append(torch.autograd.grad(losses.sum(), chosen)[0].item())
+    assert gradients[1] < 3 * gradients[0] < 0

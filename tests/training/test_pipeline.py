@@ -8,9 +8,10 @@ import pytest
 from pal.chat.variants import shipped
 from pal.commands.main import main
 from pal.models.adapters import adapter_path
-from pal.settings import REPOSITORY
+from pal.settings import REPOSITORY, Settings
+from pal.training import pipeline
 from pal.training.pairs import read_pairs
-from pal.training.pipeline import steps
+from pal.training.pipeline import plan
 
 RECIPE = """
 baseline:
@@ -69,7 +70,12 @@ def test_a_missing_file_is_named_before_anything_is_done(arguments, tmp_path, ca
     assert not (tmp_path / "run").exists()
 
 
-def test_a_recipe_with_a_second_round_ends_with_it(tmp_path):
-    todo = steps(tmp_path, "cpu", tmp_path / "run", [])
-    assert [step[1] for step in todo] == ["label", "baseline", "stage1", "pairs", "align", "realign"]
-    assert todo[-1][todo[-1].index("--aligned") + 1] == str(tmp_path / "run" / "aligned" / "adapter")
+def test_a_recipe_with_a_second_round_ends_with_it(tmp_path, monkeypatch):
+    steps = plan("cpu", tmp_path, tmp_path / "run", Settings())
+    assert [step.name for step in steps] == ["label", "baseline", "stage1", "pairs", "align", "realign"]
+    calls = []
+    monkeypatch.setattr(pipeline, "train_preferences", lambda *args, **kwargs: calls.append((args, kwargs)))
+    steps[-1].run()
+    [((recipe, _, start, out), kwargs)] = calls
+    assert recipe.task == "realign" and kwargs == {"kinds": ("parroting",)}
+    assert (start, out) == (tmp_path / "run" / "aligned" / "adapter", tmp_path / "run" / "realigned")

@@ -15,11 +15,11 @@ from pal.errors import DataError, RecipeError
 from pal.models import bases
 from pal.training.align import AlignTask, ancestors, grow, prepare_reference, reference_key
 from pal.training.examples import Example
-from pal.training.loop import batch_items, total_steps, train
-from pal.training.pairs import Pair, prompts, read_pairs, write_pair
+from pal.training.loop import accelerator_for, batch_items, total_steps, train
+from pal.training.pairs import Pair, read_pairs, write_pair
 from pal.training.policy import Policy, collate, load_adapter, new_adapter
 from pal.training.recipe import DataSource, Recipe
-from pal.training.sft import SftTask, accelerator_for
+from pal.training.sft import SftTask
 
 EXAMPLES = [
     Example(
@@ -259,16 +259,6 @@ def test_a_malformed_pair_is_named(tmp_path, changes):
     path.write_text(json.dumps({**dataclasses.asdict(PAIRS[0]), **changes}) + "\n")
     with pytest.raises(DataError, match="line 1"):
         read_pairs(path)
-
-
-def test_pairs_are_asked_for_with_the_gold_sentence():
-    asked = prompts(EXAMPLES[0], 1, persona_bearing_only=True)
-    assert [pair.id for pair in asked] == ["e2#1", "e2#2"]
-    assert [pair.persona[pair.selected] for pair in asked] == ["I am a nurse.", "I have 2 cats."]
-    assert len(prompts(EXAMPLES[0], 1, persona_bearing_only=False)) == 3
-    untrained = dataclasses.replace(EXAMPLES[0], untrained=frozenset({1}))
-    again = prompts(untrained, 1, persona_bearing_only=True, kind="parroting")
-    assert [pair.id for pair in again] == ["e2#2/parroting"]
 
 
 def test_adapter_weights_are_stored_in_half_precision(base, renderer, tmp_path):
