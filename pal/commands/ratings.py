@@ -240,6 +240,8 @@ def statistics_tables(found: Summary) -> list[Table | str]:
         f"Campaign {found.campaign or '–'}: {found.votes} votes on {found.turns} turns by {found.annotators} "
         f"annotators; {found.skipped} skipped, {found.corrected} corrected after the reveal."
     )
+    if found.others:
+        head += f"\n{found.others_in_words}"
     if found.results is None:
         return [head, f"Statistics are shown from {max(found.threshold, 1)} votes on."]
     return [head, *_results(found.results)]

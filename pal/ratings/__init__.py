@@ -2,7 +2,7 @@
 
 What a page (or any other client) needs, all in ``pal/ratings/desk.py``::
 
-    made_by = provenance(engine, adapters)       # pal/ratings/generate.py, as the next two
+    made_by = provenance(engine)                 # pal/ratings/generate.py, as the next two
     campaign = campaign_name(made_by, Decoding(), selection_settings)
     desk = open_desk(settings, campaign)         # settings: Settings.from_env(os.environ)
 

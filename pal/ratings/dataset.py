@@ -41,7 +41,7 @@ SCHEMA = pa.schema(
             ("comment", pa.string(), "the annotator's comment on the turn"),
             ("seed", pa.int64(), "seed of the replies"),
             ("temperature", pa.float32(), "temperature of the replies"),
-            ("adapter", pa.string(), "SHA-256 of the model's adapter"),
+            ("adapter", pa.string(), "SHA-256 of the model's adapter, with its configuration"),
             ("app_version", pa.string(), "version of PAL"),
         )
     ]

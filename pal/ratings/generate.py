@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
 
 from pal import __version__
 from pal.chat.responder import Judged, Responder, TurnRequest
@@ -19,20 +18,20 @@ from pal.ratings.records import Provenance, ReplyRecord, Turn
 STOPPED = "stopped before it had replied"
 
 
-def provenance(engine: Engine, adapters: Mapping[str, Path]) -> Provenance:
-    """What produces the replies. ``adapters``: variant → its PEFT folder."""
-    hashes = {
-        variant: hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()
-        for variant, folder in adapters.items()
-    }
-    return Provenance(hashes, engine.identity.engine, engine.identity.quantisation, __version__)
+def provenance(engine: Engine) -> Provenance:
+    """What produces the replies."""
+    identity = engine.identity
+    return Provenance(
+        dict(identity.adapters), identity.engine, identity.quantisation, __version__, identity.fingerprint
+    )
 
 
 def campaign_name(made_by: Provenance, decoding: Decoding, selection: Mapping[str, SelectionSettings]) -> str:
-    """Twelve hex digits that change when the models under test do: other
-    adapters, decoding or selection settings are another campaign."""
+    """Twelve hex digits that change when what is rated does: another engine or version
+    of it, base, quantisation, adapter or its configuration, prompt format, decoding or
+    selection settings are another campaign."""
     parts = {
-        "adapters": dict(made_by.adapters),
+        "engine": made_by.fingerprint,
         "decoding": dataclasses.asdict(decoding),
         "selection": {variant: dataclasses.asdict(setting) for variant, setting in selection.items()},
     }

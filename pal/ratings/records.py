@@ -82,12 +82,19 @@ class ReplyRecord:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What produced the replies. ``adapters``: variant → hex SHA-256 of its weights."""
+    """What produced the replies.
+
+    Attributes:
+        adapters: variant → hex SHA-256 of its adapter.
+        fingerprint: ``Engine.identity.fingerprint``, which names base, engine and
+            prompt format too; "" in records of versions that did not know it.
+    """
 
     adapters: Mapping[str, str]
     engine: str
     quantisation: str
     app_version: str
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,7 @@ def _vote(args: argparse.Namespace, settings: Settings, responder: Responder | N
         from pal.chat.session import build_responder
 
         responder = build_responder(settings)
-    made_by = provenance(responder.engine, responder.variants.adapters)
+    made_by = provenance(responder.engine)
     items = [item for item in read_items(settings.rating_items) if not item.gold]
     campaign = campaign_name(made_by, Decoding(), responder.settings)
     desk = RatingDesk(open_store(settings), Queue(items, campaign, QueueSettings(overlap=args.annotators)))

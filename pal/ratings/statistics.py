@@ -143,7 +143,9 @@ class Results:
 class Summary:
     """``results`` is None while there are fewer ``votes`` than ``threshold``.
 
-    ``corrected`` of the votes were changed after the names were revealed.
+    ``corrected`` of the votes were changed after the names were revealed. ``others``:
+    name and votes of every other campaign, whose replies were of other models or
+    settings, so that their votes do not count here.
     """
 
     campaign: str
@@ -153,7 +155,16 @@ class Summary:
     annotators: int
     skipped: int
     corrected: int
+    others: tuple[tuple[str, int], ...]
     results: Results | None
+
+    @property
+    def others_in_words(self) -> str:
+        """A sentence about ``others``; "" when there are none."""
+        if not self.others:
+            return ""
+        names = ", ".join(f"{name} ({votes})" for name, votes in self.others)
+        return f"Votes of other campaigns, on replies of other models or settings, are kept apart: {names}."
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; nan becomes None."""
@@ -191,6 +202,7 @@ def summary(
         annotators=len({ballot.rating.annotator for ballot in ballots.ranked}),
         skipped=ballots.skipped,
         corrected=ballots.corrected,
+        others=tuple((name, len(count(records, name).ranked)) for name in known if name != campaign),
         results=_results(ballots, samples, seed) if enough else None,
     )
 

@@ -45,12 +45,13 @@ class Leaderboard:
 
 def render(seen: Summary, variants: Variants) -> str:
     """A summary as HTML; only the number of votes while they are few."""
+    others = f'<p class="pal-hint">{escape(seen.others_in_words)}</p>' if seen.others else ""
     if seen.results is None:
         missing, share = seen.threshold - seen.votes, 100 * seen.votes // max(seen.threshold, 1)
         return _panel(
             f"<p>{seen.votes} of {seen.threshold} votes so far: the leaderboard appears with "
             f'{missing} more. <a href="./rate">Rate some replies</a>.</p>'
-            f'<div class="results-count"><u style="width:{share}%"></u></div>'
+            f'<div class="results-count"><u style="width:{share}%"></u></div>{others}'
         )
     results = seen.results
     counted = (
@@ -59,7 +60,7 @@ def render(seen: Summary, variants: Variants) -> str:
         "a win. Intervals: 95 %, bootstrap over turns and annotators."
     )
     return _panel(
-        f'<p class="pal-hint">{counted}</p>{_standing(results.variants, variants)}'
+        f'<p class="pal-hint">{counted}</p>{others}{_standing(results.variants, variants)}'
         f"<h3>Against each other</h3>{_pairs(results.pairs, variants)}"
         f"<h3>Marks</h3>{_flags(results.flags, variants)}<h3>How far to trust it</h3>{_trust(results)}"
     )

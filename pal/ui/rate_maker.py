@@ -202,7 +202,7 @@ class RatingHost:
 def open_host(settings: Settings, responder: Responder) -> RatingHost:
     """Opens the store; a store that cannot be opened closes the page, not the app."""
     try:
-        made_by = provenance(responder.engine, responder.variants.adapters)
+        made_by = provenance(responder.engine)
         desk = open_desk(settings, campaign_name(made_by, Decoding(), responder.settings))
     except (PalError, OSError) as error:
         log.error("no rating: %s", error)

@@ -14,7 +14,7 @@ from pal.engines.base import Cancel, Decoding
 from pal.models.consistency import LABELS
 from pal.ratings.blind import NO_REPLY, blind, new_order, shown_text
 from pal.ratings.generate import STOPPED, campaign_name, generate_turn, provenance
-from pal.ratings.records import VERDICTS
+from pal.ratings.records import VERDICTS, dumps, loads
 from tests.fakes import FakeEngine, fake_responder
 from tests.ratings import scene
 
@@ -73,27 +73,43 @@ def test_a_stopped_turn_is_a_failed_one():
     assert turn.failed and {reply.error for reply in turn.replies} == {STOPPED}
 
 
-def test_another_adapter_decoding_or_selection_is_another_campaign():
-    plain = campaign_name(scene.MADE_BY, Decoding(), {})
-    assert plain == campaign_name(scene.MADE_BY, Decoding(), {})
-    other = dataclasses.replace(scene.MADE_BY, adapters={**scene.MADE_BY.adapters, "aligned": "x"})
-    names = {
-        plain,
-        campaign_name(other, Decoding(), {}),
-        campaign_name(scene.MADE_BY, Decoding(temperature=0), {}),
-        campaign_name(scene.MADE_BY, Decoding(), {"aligned": SelectionSettings(1)}),
-    }
-    assert len(names) == 4
+def engine(**changes):
+    """An engine that differs from a ``FakeEngine`` in what it is."""
+    fake = FakeEngine()
+    fake.identity = dataclasses.replace(fake.identity, **changes)
+    return fake
 
 
-def test_adapters_are_named_by_their_content(tmp_path):
-    for name in ("one", "two", "same"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "adapter_model.safetensors").write_bytes(b"1" if name == "same" else name.encode())
-    (tmp_path / "two" / "adapter_model.safetensors").write_bytes(b"1")
-    found = provenance(FakeEngine(), {name: tmp_path / name for name in ("one", "two", "same")})
-    assert found.adapters["two"] == found.adapters["same"] != found.adapters["one"]
-    assert (found.engine, found.quantisation) == ("fake engine", "none")
+def test_another_engine_base_adapter_prompt_decoding_or_selection_is_another_campaign():
+    def name(temperature=0.7, selection=(), **changes):
+        return campaign_name(provenance(engine(**changes)), Decoding(temperature), dict(selection))
+
+    names = [
+        name(),
+        name(engine="another"),
+        name(version="1"),
+        name(base="another"),
+        name(quantisation="Q8_0"),
+        name(adapters={"aligned": "of weights and configuration"}),
+        name(adapters={"aligned": "of another configuration"}),
+        name(prompt=2),
+        name(temperature=0),
+        name(selection={"aligned": SelectionSettings(1)}),
+    ]
+    assert len(set(names)) == len(names) and name() == names[0]
+
+
+def test_a_turn_says_what_produced_it():
+    fake = engine(adapters={"aligned": "a" * 64})
+    found = provenance(fake)
+    assert (found.engine, found.quantisation, found.adapters) == (
+        "fake engine",
+        "none",
+        {"aligned": "a" * 64},
+    )
+    assert found.fingerprint == fake.identity.fingerprint
+    turn = scene.turn(provenance=found)
+    assert loads(dumps(turn)) == turn
 
 
 def test_what_an_annotator_sees_names_no_variant_and_follows_the_order():

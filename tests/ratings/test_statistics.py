@@ -8,10 +8,13 @@ import random
 import numpy as np
 import pytest
 
+from pal.chat.variants import shipped
+from pal.commands.ratings import statistics_tables
 from pal.ratings.ballots import Ballot, agreement, alpha, count, log_strengths, two_way
 from pal.ratings.items import gold_turn
 from pal.ratings.statistics import position_shares, summary
 from pal.statistics import TwoWayBootstrap
+from pal.ui import leaderboard
 from tests.ratings import scene
 from tests.ratings.votes import campaign, ranks, rating
 
@@ -130,6 +133,19 @@ def test_only_the_latest_campaign_counts_unless_another_is_named():
     records = old + campaign(*[ranks(3, 2, 1)] * 2)
     assert (summary(records, 9).campaign, summary(records, 9).votes) == (scene.CAMPAIGN, 2)
     assert summary(records, 9, "old").votes == 1
+
+
+def test_votes_of_other_campaigns_are_named_and_kept_apart():
+    old = [
+        dataclasses.replace(r, campaign="old") if hasattr(r, "campaign") else r
+        for r in campaign(ranks(1, 2, 3))
+    ]
+    found = summary(old, 1, scene.CAMPAIGN)  # the models have changed, and nobody has voted since
+    assert (found.votes, found.results, found.others) == (0, None, (("old", 1),))
+    assert "kept apart: old (1)." in found.others_in_words
+    assert found.others_in_words in leaderboard.render(found, shipped())
+    assert found.others_in_words in statistics_tables(found)[0]
+    assert summary(old, 1).others == () and summary(old, 1).others_in_words == ""
 
 
 def test_superseded_skipped_gold_and_repeated_ratings_are_no_votes():
