@@ -120,6 +120,13 @@ def adapter_hash(adapter_dir: Path) -> str:
     return digest.hexdigest()
 
 
+def lora_scale(config: dict, rank: int | None = None) -> np.float32:
+    """What B·A is multiplied by: alpha / r, or alpha / sqrt(r) in rank-stabilised
+    LoRA. ``rank`` is that of the matrix, where it is not the configuration's."""
+    rank = rank or config["r"]
+    return np.float32(config["lora_alpha"] / (rank**0.5 if config.get("use_rslora") else rank))
+
+
 def read_safetensors(path: Path, skip: Sequence[str] = ()) -> dict[str, np.ndarray]:
     """Tensors as float32, bfloat16 included (which NumPy lacks), without torch;
     those of a type in ``skip`` (safetensors' names) are left out.
@@ -169,7 +176,7 @@ def peft_to_gguf(adapter_dir: Path, out_path: Path, base: Path | None = None) ->
         writer = GGUFWriter(unfinished, field(reader, "general.architecture", base))
         writer.add_type("adapter")
         writer.add_string("adapter.type", "lora")
-        writer.add_float32("adapter.lora.alpha", _gguf_alpha(config))
+        writer.add_float32("adapter.lora.alpha", float(lora_scale(config)) * config["r"])
         for name, tensor in sorted(tensors.items()):
             writer.add_tensor(name, tensor)
         writer.write_header_to_file()
@@ -276,8 +283,7 @@ def _write_merged(base: Path, adapter_folder: Path, quantisation: str, path: Pat
     for name, a in tensors.items():
         if name.endswith(".lora_a"):
             weight = name.removesuffix(".lora_a")
-            scale = np.float32(_gguf_alpha(config) / a.shape[0])
-            changes[weight] = scale * tensors[f"{weight}.lora_b"], a
+            changes[weight] = lora_scale(config, a.shape[0]) * tensors[f"{weight}.lora_b"], a
     write_changed(
         reader,
         {name: partial(_plus, *parts) for name, parts in changes.items()},
@@ -325,9 +331,3 @@ def _llama_tensors(folder: Path, reader: Reader, base: Path) -> tuple[dict, dict
     if unpaired:
         raise CheckpointError(f"{folder}: “{unpaired[0]}” is half of a pair; the file is damaged.")
     return config, result
-
-
-def _gguf_alpha(config: dict) -> float:
-    """llama.cpp scales by alpha/r; rank-stabilised LoRA by alpha/sqrt(r)."""
-    factor = config["r"] ** 0.5 if config.get("use_rslora") else 1.0
-    return float(config["lora_alpha"]) * factor

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from pal.errors import CheckpointError
-from pal.models.adapters import UNUSUAL, adapter_hash, read_peft
+from pal.files import write_text
+from pal.models.adapters import UNUSUAL, adapter_hash, lora_scale, read_peft
 from pal.models.bert import Bert, BertWeights, cached_graph
 from pal.models.encoder import RowCache, fetch_encoder
 from pal.models.hub import noted_sha256
@@ -21,11 +22,60 @@ from pal.settings import REPOSITORY
 
 LABELS = ("contradiction", "neutral", "entailment")
 FOLDER = REPOSITORY / "assets" / "consistency"
+CALIBRATION = "calibration.json"  # beside the adapter
 MAX_TOKENS = 128  # of a pair with its three special tokens, as in training
 MOST_POSITIONS = 512  # of MiniLM
 LEAST_HYPOTHESIS = 16  # tokens of the reply that even the longest premise leaves room for
 CACHED_PAIRS = 16384
 _PEFT_PREFIX = "base_model.model."
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What turns logits into probabilities: softmax(logits / temperature + bias).
+
+    Attributes:
+        temperature: positive.
+        bias: of each label, in nats, in the order of ``LABELS``.
+
+    Source: temperature and vector scaling of Guo et al. 2017 (arXiv 1706.04599).
+    """
+
+    temperature: float
+    bias: tuple[float, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> Calibration:
+        """The calibration of a JSON file.
+
+        Raises:
+            CheckpointError: it cannot be read or is none.
+        """
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            temperature, bias = float(values["temperature"]), tuple(map(float, values["bias"]))
+            if not temperature > 0 or len(bias) != len(LABELS) or not np.isfinite(bias).all():
+                raise ValueError(f"temperature {temperature}, bias {list(bias)}")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"{path} is no calibration (a positive temperature and three biases): {error}"
+            ) from error
+        return cls(temperature, bias)
+
+    def write(self, path: Path) -> None:
+        """Write as JSON.
+
+        Raises:
+            DataError: the file cannot be written.
+        """
+        values = {"temperature": self.temperature, "bias": list(self.bias)}
+        write_text(path, json.dumps(values, indent=1) + "\n")
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities of logits, both float32 [pairs, labels]."""
+        scaled = logits / np.float32(self.temperature) + np.array(self.bias, np.float32)
+        powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)
 
 
 class ConsistencyModel:
@@ -34,11 +84,10 @@ class ConsistencyModel:
     Pairs seen lately are remembered. Safe to call from many threads at once.
     """
 
-    def __init__(self, bert: Bert, tokenizer, temperature: float, bias: np.ndarray, cached: int):
+    def __init__(self, bert: Bert, tokenizer, calibration: Calibration, cached: int):
         self._bert = bert
         self._tokenizer = tokenizer
-        self._temperature = temperature
-        self._bias = bias
+        self._calibration = calibration
         self._cache: RowCache[tuple[str, str]] = RowCache(cached)
 
     @classmethod
@@ -69,7 +118,7 @@ class ConsistencyModel:
                 f"There is no consistency model at {folder}. Train it with “python -m pal train consistency”."
             )
         encoder = encoder or fetch_encoder()
-        temperature, bias = _read_calibration(folder / "calibration.json")
+        calibration = Calibration.read(folder / CALIBRATION)
         tokenizer = Tokenizer.from_file(str(encoder / "tokenizer.json"))
         tokenizer.no_truncation()
         tokenizer.no_padding()
@@ -80,7 +129,7 @@ class ConsistencyModel:
             "classifier",
             quantised=quantised,
         )
-        return cls(Bert(graph), tokenizer, temperature, bias, cached)
+        return cls(Bert(graph), tokenizer, calibration, cached)
 
     def probabilities(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
         """Calibrated probabilities of pairs (premise = persona sentence, hypothesis = reply).
@@ -92,10 +141,7 @@ class ConsistencyModel:
         return np.stack(rows) if rows else np.zeros((0, len(LABELS)), np.float32)
 
     def _compute(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
-        logits = self._bert.outputs(self._encode(pairs))
-        scaled = logits / np.float32(self._temperature) + self._bias
-        powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        return powers / powers.sum(axis=1, keepdims=True)
+        return self._calibration.probabilities(self._bert.outputs(self._encode(pairs)))
 
     def _encode(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[list[int], list[int]]]:
         """Token ids and segments; a long pair loses the end of its hypothesis."""
@@ -123,7 +169,7 @@ def merged_weights(folder: Path, encoder: Path) -> BertWeights:
     config, adapter = read_peft(
         folder, "the consistency model", (*UNUSUAL, "alpha_pattern", "rank_pattern", "fan_in_fan_out")
     )
-    scale = np.float32(config["lora_alpha"] / config["r"] ** (0.5 if config.get("use_rslora") else 1.0))
+    scale = lora_scale(config)
     base = BertWeights.read(encoder)
     tensors = dict(base.tensors)
     for name, value in adapter.items():
@@ -141,16 +187,3 @@ def merged_weights(folder: Path, encoder: Path) -> BertWeights:
     if tensors.get("classifier.weight", np.empty(0)).shape != shape or "classifier.bias" not in tensors:
         raise CheckpointError(f"{folder} has no classifier of {len(LABELS)} labels.")
     return replace(base, tensors=tensors)
-
-
-def _read_calibration(path: Path) -> tuple[float, np.ndarray]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        temperature, bias = float(values["temperature"]), np.array(values["bias"], np.float32)
-        if not temperature > 0 or bias.shape != (len(LABELS),) or not np.isfinite(bias).all():
-            raise ValueError(f"temperature {temperature}, bias {bias.tolist()}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{path} is no calibration (a positive temperature and three biases): {error}"
-        ) from error
-    return temperature, bias

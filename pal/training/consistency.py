@@ -7,10 +7,8 @@ calibrated on rows that training leaves out.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +18,13 @@ from torch import nn
 from torch.nn import functional
 
 from pal.errors import DataError
-from pal.models.encoder import fetch_encoder
+from pal.models.consistency import CALIBRATION, LABELS, MAX_TOKENS, Calibration
+from pal.models.encoder import ENCODER, fetch_encoder
 from pal.training.loop import accelerator_for, train
 from pal.training.nli import NliExample, load_examples, read_teacher_rows
 from pal.training.recipe import Recipe, fast_bf16
 
-BASE_NAME = "sentence-transformers/all-MiniLM-L6-v2"
-MAX_TOKENS = 128
+BASE_NAME = ENCODER.repository
 SCORED_TOKENS = 4096  # padded tokens of one forward pass without gradients
 
 
@@ -59,7 +57,7 @@ def load_classifier(folder: Path) -> nn.Module:
 
     torch.manual_seed(0)
     return BertForSequenceClassification.from_pretrained(
-        str(folder), num_labels=3, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
+        str(folder), num_labels=len(LABELS), hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
     )
 
 
@@ -120,7 +118,7 @@ class ConsistencyTask:
     @torch.no_grad()
     def logits(self, policy: nn.Module) -> torch.Tensor:
         """Logits of every example in order: [examples, 3], on the CPU."""
-        result = torch.empty(self.size, 3)
+        result = torch.empty(self.size, len(LABELS))
         for group in self.micro_batches([(0, index) for index in range(self.size)]):
             indices = [index for _, index in group]
             result[indices] = policy(self.batch(indices)).float().cpu()
@@ -141,8 +139,7 @@ class TrainedScorer:
             PeftModel.from_pretrained(load_classifier(encoder), str(folder)).float().eval().to(device)
         )
         self._tokenizer, self._device = pair_tokenizer(encoder), device
-        saved = json.loads((folder / "calibration.json").read_text())
-        self._temperature, self._bias = saved["temperature"], torch.tensor(saved["bias"])
+        self._calibration = Calibration.read(folder / CALIBRATION)
 
     def probabilities(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
         """Calibrated probabilities [pairs, 3]: contradiction, neutral, entailment."""
@@ -151,21 +148,7 @@ class TrainedScorer:
         task = ConsistencyTask(examples, self._tokenizer, recipe, self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=fast_bf16(self._device)):
             logits = task.logits(lambda batch: self._model(**batch).logits)
-        return (logits / self._temperature + self._bias).softmax(-1).numpy()
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """probabilities = softmax(logits / temperature + bias), bias in nats for the three labels."""
-
-    temperature: float
-    bias: tuple[float, float, float]
-
-    def write(self, path: Path) -> None:
-        """Write as JSON."""
-        path.write_text(
-            json.dumps({"temperature": self.temperature, "bias": list(self.bias)}, indent=1) + "\n"
-        )
+        return self._calibration.probabilities(logits.numpy())
 
 
 def calibrate(logits: torch.Tensor, targets: torch.Tensor) -> Calibration:
@@ -175,7 +158,8 @@ def calibrate(logits: torch.Tensor, targets: torch.Tensor) -> Calibration:
         logits: [pairs, 3] of held-out pairs.
         targets: their target distributions, [pairs, 3].
 
-    Source: temperature and vector scaling of Guo et al. 2017 (arXiv 1706.04599).
+    Raises:
+        DataError: the held-out logits are not finite.
     """
     log_scale = torch.zeros(1, requires_grad=True)
     bias = torch.zeros(2, requires_grad=True)  # relative to neutral
@@ -238,4 +222,4 @@ def train_consistency(recipe: Recipe, data: Path, out: Path, *, dev: Path | None
     train(task, policy, recipe, out, accelerator, hashes, measure)
     kept = ConsistencyTask(held_out, tokenizer, recipe, accelerator.device)
     targets = torch.tensor([example.target for example in held_out])
-    calibrate(kept.logits(policy), targets).write(out / "adapter" / "calibration.json")
+    calibrate(kept.logits(policy), targets).write(out / "adapter" / CALIBRATION)

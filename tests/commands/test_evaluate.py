@@ -122,8 +122,8 @@ def models(monkeypatch, tmp_path):
 
 def write_adapter(folder):
     folder.mkdir(parents=True)
-    for name in ("adapter_config.json", "adapter_model.safetensors"):
-        (folder / name).write_text(folder.name)
+    (folder / "adapter_config.json").write_text(json.dumps({"task_type": folder.name}))
+    (folder / "adapter_model.safetensors").write_text(folder.name)
 
 
 @pytest.fixture
