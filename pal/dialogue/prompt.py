@@ -84,11 +84,15 @@ class ReplySpan:
 
 @dataclass(frozen=True)
 class TrainingSequence:
-    """A whole dialogue as one sequence, with a loss on every reply and selection."""
+    """A whole dialogue as one sequence, with a loss on every reply and selection.
+
+    ``left_out``: how many of its oldest exchanges did not fit.
+    """
 
     ids: list[int]
     replies: list[ReplySpan]
     selections: list[SelectionTarget]
+    left_out: int = 0
 
 
 class Renderer:
@@ -180,10 +184,7 @@ class Renderer:
         tail = self.user(user) if user is not None else []
         parts = [self._exchange(sentences, exchange, selects) for exchange in history]
         room = (self.context if budget is None else budget) - len(head) - len(tail)
-        first, size = 0, sum(map(len, parts))
-        while size > room and first < len(parts):
-            size -= sum(map(len, parts[first : first + BLOCK_EXCHANGES]))
-            first += BLOCK_EXCHANGES
+        first = _first_kept(parts, room)
         return head + [token for part in parts[first:] for token in part] + tail
 
     def selection_prompt(
@@ -229,17 +230,15 @@ class Renderer:
         """A dialogue with its reply spans and selection targets.
 
         ``labels[i]`` are the 0-based sentences that reply i entails (() none,
-        None not labelled). Replies ``untrained`` get no span. Exchanges past
-        ``budget`` tokens are left out whole, from the end: never a cut inside a turn.
+        None not labelled). Replies ``untrained`` get no span. Of a dialogue longer
+        than ``budget`` tokens the oldest exchanges are left out as in serving, so
+        that the last turn's prompt is the same in both.
         """
-        budget = self.context if budget is None else budget
         ids = self.system(sentences)
+        first = self._first_trained(sentences, exchanges, selects, budget)
         replies: list[ReplySpan] = []
         selections: list[SelectionTarget] = []
-        for number, exchange in enumerate(exchanges):
-            whole = self._exchange(sentences, exchange, selects)
-            if len(ids) + len(whole) > budget:
-                break
+        for number, exchange in enumerate(exchanges[first:], first):
             ids += self.user(exchange.user) if exchange.user is not None else []
             if selects:
                 ids += self.selection_header()
@@ -252,12 +251,33 @@ class Renderer:
             ids += self.reply(exchange.reply)
             if number not in untrained:
                 replies.append(ReplySpan(start, len(ids) - len(self._newline)))
-        return TrainingSequence(ids, replies, selections)
+        return TrainingSequence(ids, replies, selections, first)
+
+    def _first_trained(
+        self, sentences: Sequence[str], exchanges: Sequence[Exchange], selects: bool, budget: int | None
+    ) -> int:
+        """The exchanges that serving leaves out of the last one's prompt."""
+        if not exchanges:
+            return 0
+        *history, last = exchanges
+        parts = [self._exchange(sentences, exchange, selects) for exchange in history]
+        pending = self.user(last.user) if last.user is not None else []
+        room = (self.context if budget is None else budget) - len(self.system(sentences)) - len(pending)
+        return _first_kept(parts, room)
 
 
 def _control(tokenizer: Tokenizer, token: str) -> list[int]:
     control = tokenizer.token_to_id(token)
     return tokenizer.encode(token) if control is None else [control]
+
+
+def _first_kept(parts: Sequence[Sequence[int]], room: int) -> int:
+    """How many of the oldest exchanges are left out so that the others fit into ``room`` tokens."""
+    first, size = 0, sum(map(len, parts))
+    while size > room and first < len(parts):
+        size -= sum(map(len, parts[first : first + BLOCK_EXCHANGES]))
+        first += BLOCK_EXCHANGES
+    return min(first, len(parts))
 
 
 class BaseTokenizer:

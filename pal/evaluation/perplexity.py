@@ -63,8 +63,8 @@ class GoldReplyScorer:
                 without persona turns.
 
         Returns:
-            One entry per turn that fits the context, in order; the last turns
-            of a very long dialogue may be missing.
+            One entry per turn, in order; of a dialogue longer than the context
+            the oldest turns have no token.
         """
         exchanges = [turn.exchange for turn in dialogue.turns]
         if selections is not None:
@@ -77,7 +77,7 @@ class GoldReplyScorer:
         )
         positions = [place - 1 for span in sequence.replies for place in range(span.start, span.end)]
         values = reply_log_probabilities(self._model, sequence.ids, positions)
-        likelihoods = []
+        likelihoods = [Likelihood(0.0, 0)] * sequence.left_out
         for span in sequence.replies:
             size = span.end - span.start
             likelihoods.append(Likelihood(sum(values[:size]), size))

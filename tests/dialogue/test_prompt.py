@@ -160,11 +160,19 @@ def test_long_chats_drop_the_oldest_exchanges_in_blocks(renderer):
     assert len(set(starts)) <= len(history) // BLOCK_EXCHANGES
 
 
-def test_training_sequence_leaves_out_whole_exchanges_only(renderer):
-    whole = renderer.training_sequence(SENTENCES, HISTORY, [(), (0,), (1,)])
-    cut = renderer.training_sequence(SENTENCES, HISTORY, [(), (0,), (1,)], budget=len(whole.ids) - 1)
-    assert len(cut.replies) == 2
-    assert whole.ids[: len(cut.ids)] == cut.ids
+def test_a_long_dialogue_trains_its_newest_exchanges_on_the_prompt_of_serving(renderer):
+    dialogue = [Exchange(f"Question {at}?", f"Answer {at}, at some length.", at % 3) for at in range(12)]
+    whole = renderer.training_sequence(SENTENCES, dialogue, [(1,)] * 12)
+    assert whole.left_out == 0 and len(whole.replies) == len(whole.selections) == 12
+    for budget in (len(whole.ids) - 60, len(whole.ids) // 2, 1):
+        cut = renderer.training_sequence(SENTENCES, dialogue, [(1,)] * 12, untrained={0, 10}, budget=budget)
+        assert cut.left_out > 0 and (cut.left_out % BLOCK_EXCHANGES == 0 or cut.left_out == 11)
+        assert len(cut.selections) == 12 - cut.left_out
+        assert len(cut.replies) == len(cut.selections) - (cut.left_out <= 10)
+        last = dialogue[-1]
+        prompt = renderer.reply_prompt(SENTENCES, dialogue[:-1], last.user, last.selected, budget=budget)
+        assert cut.ids == prompt + renderer.reply(last.reply)
+    assert renderer.training_sequence(SENTENCES, dialogue, [(1,)] * 12, budget=len(whole.ids)) == whole
 
 
 def test_typed_control_tokens_stay_text(renderer):
