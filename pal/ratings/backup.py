@@ -68,7 +68,7 @@ class Backup:
 
     def __init__(self, store: RatingStore, repo: str, minutes: float, api: HfApi):
         self._folder = Path(tempfile.mkdtemp(prefix="pal-mirror-"))
-        self._file = MirrorFile(store, repo, self._folder / f"{uuid.uuid4().hex}.jsonl")
+        self.file = MirrorFile(store, repo, self._folder / f"{uuid.uuid4().hex}.jsonl")
         self._repo, self._minutes, self._api = repo, minutes, api
         self._scheduler: _Scheduler | None = None
         self._tried, self._closed = threading.Event(), threading.Event()
@@ -79,7 +79,7 @@ class Backup:
         while not self._closed.is_set():
             try:
                 self._scheduler = _Scheduler(
-                    self._file,
+                    self.file,
                     repo_id=self._repo,
                     repo_type="dataset",
                     private=True,
@@ -90,7 +90,7 @@ class Backup:
                 )
                 return
             except Exception as error:  # the Hub's client raises many kinds
-                self._file.failed(error)
+                self.file.failed(error)
             finally:
                 self._tried.set()
             self._closed.wait(self._minutes * 60)
@@ -104,7 +104,7 @@ class Backup:
         until = time.monotonic() + seconds
         self._tried.wait(seconds)
         if self._scheduler is None:
-            raise BackupError(f"The backup could not be started: {self._file.error}.")
+            raise BackupError(f"The backup could not be started: {self.file.error}.")
         try:
             self._scheduler.trigger().result(max(0.0, until - time.monotonic()))
         except TimeoutError:
@@ -114,7 +114,7 @@ class Backup:
 
     def status(self, moment: datetime) -> str:
         """Such as “backed up 3 min ago”."""
-        at, error = self._file.backed_up_at, self._file.error
+        at, error = self.file.backed_up_at, self.file.error
         done = f"backed up {_ago(moment - at)}" if at else "not backed up yet"
         return f"{done} (the last try failed)" if error else done
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,8 +19,6 @@ FILE_NAME = "ratings.sqlite3"
 WRITER_LOCK = 0x50414C  # advisory lock of PostgreSQL: one writing transaction at a time
 _FULL_CODES, _LOCKED_CODES = {"53100"}, {"55P03", "40P01", "57014"}
 VERSION = 1
-Statements = Mapping[str, Sequence[str]]
-MIGRATIONS: dict[int, Statements] = {}
 
 
 def sqlite_url(folder: Path) -> str:
@@ -50,12 +48,12 @@ class Database:
     def __init__(self, url: str, patience: float = 10.0):
         self._url = url
         make_engine = _sqlite_engine if url.startswith("sqlite") else _postgres_engine
-        self._engine = make_engine(url, patience)
+        self.engine = make_engine(url, patience)
 
     @property
     def dialect(self) -> str:
         """Which database it is: "sqlite" or "postgresql"."""
-        return self._engine.dialect.name
+        return self.engine.dialect.name
 
     @property
     def name(self) -> str:
@@ -70,7 +68,7 @@ class Database:
             StoreFull, StoreLocked, StoreError: nothing was written.
             IntegrityError: a constraint refused a row; nothing was written.
         """
-        with _translated(), self._engine.connect() as connection:
+        with _translated(), self.engine.connect() as connection:
             connection = connection.execution_options(pal_write=True)
             with connection.begin():
                 if self.dialect == "postgresql":
@@ -80,18 +78,18 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A reading transaction: one consistent view of the store."""
-        with _translated(), self._engine.connect() as connection, connection.begin():
+        with _translated(), self.engine.connect() as connection, connection.begin():
             yield connection
 
     def forget(self) -> None:
         """Remove what deleted rows leave behind in SQLite's files."""
         if self.dialect == "sqlite":
-            with _translated(), self._engine.connect() as connection:
+            with _translated(), self.engine.connect() as connection:
                 connection.connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Close all connections."""
-        self._engine.dispose()
+        self.engine.dispose()
 
 
 def _sqlite_engine(url: str, patience: float) -> Engine:
@@ -169,29 +167,21 @@ def _store_error(original: BaseException) -> StoreError:
     return StoreError(f"The ratings cannot be reached ({reason}). This was not saved: send it again.")
 
 
-def ensure_schema(
-    database: Database, version: int = VERSION, migrations: Mapping[int, Statements] | None = None
-) -> None:
-    """Make the tables in an empty database, or migrate an older store.
+def ensure_schema(database: Database, version: int = VERSION) -> None:
+    """Make the tables in an empty database, or check those that are there.
+
+    A version 2 will need migrations (use Alembic); there has been one version only.
 
     Raises:
         SchemaError: a newer PAL wrote the store, or it is something else.
     """
-    migrations = MIGRATIONS if migrations is None else migrations
     with database.write() as connection:
-        found = _version(connection, database)
-        if found is None:
+        stored = _version(connection, database)
+        if stored is None:
             _create(connection, database.dialect, version)
-        elif found > version:
+        elif stored != version:
             raise SchemaError(
-                f"{database.name} has version {found}; this PAL knows version {version}. Use a newer PAL."
-            )
-        else:
-            for step in range(found + 1, version + 1):
-                for statement in migrations[step][database.dialect]:
-                    connection.execute(text(statement))
-            connection.execute(
-                schema.meta.update().where(schema.meta.c.key == "version").values(value=str(version))
+                f"{database.name} has version {stored}; this PAL knows version {version}. Use a newer PAL."
             )
 
 

@@ -78,12 +78,12 @@ class RatingDesk:
         clock: Callable[[], datetime] = now,
     ):
         self.decoding = Decoding()
-        self._store, self._queue, self._backup, self._clock = store, queue, backup, clock
+        self.store, self.queue, self._backup, self.clock = store, queue, backup, clock
 
     @property
     def campaign(self) -> str:
         """Names the models under test."""
-        return self._queue.campaign
+        return self.queue.campaign
 
     def new_annotator(self) -> str:
         """A new annotator id, not to be guessed; stored only as a hash, by ``enrol``."""
@@ -97,7 +97,7 @@ class RatingDesk:
             UnknownAnnotator: the id was deleted, or is not one of ``new_annotator``.
             MissingConsent: ``notice`` is not the current version.
         """
-        return annotators.enrol(self._store, code, notice, address, self._clock())
+        return annotators.enrol(self.store, code, notice, address, self.clock())
 
     def resume(self, code: str) -> str:
         """The annotator of an id that has consented.
@@ -106,7 +106,7 @@ class RatingDesk:
             UnknownAnnotator: nobody started with it, or its data was deleted.
             MissingConsent: the notice has changed since; ``enrol`` again.
         """
-        return annotators.resume(self._store, code)
+        return annotators.resume(self.store, code)
 
     def next_task(self, annotator: str) -> Task | None:
         """The item to rate next, kept for this annotator for a while; the same
@@ -115,10 +115,10 @@ class RatingDesk:
         Raises:
             MissingConsent: the annotator is not enrolled.
         """
-        moment = self._clock()
-        with self._store.write() as connection:
+        moment = self.clock()
+        with self.store.write() as connection:
             annotators.require_consent(connection, annotator)
-            assignment = self._queue.take(connection, annotator, moment)
+            assignment = self.queue.take(connection, annotator, moment)
             if assignment is None:
                 return None
             turn = assigned_turn(connection, assignment, self.campaign, self.decoding, moment)
@@ -132,16 +132,16 @@ class RatingDesk:
 
     def upcoming(self, annotator: str, count: int) -> list[Item]:
         """Items after the present one whose replies may be made ahead of time."""
-        with self._store.read() as connection:
-            return self._queue.upcoming(connection, annotator, count, self._clock())
+        with self.store.read() as connection:
+            return self.queue.upcoming(connection, annotator, count, self.clock())
 
     def put_back(self, annotator: str, item: str) -> None:
         """The models could not answer this item: offer it to others, and another
         one to this annotator."""
-        with self._store.write() as connection:
+        with self.store.write() as connection:
             annotators.require_consent(connection, annotator)
-            if item in self._queue.items:
-                self._queue.put_back(connection, annotator, item, self._clock())
+            if item in self.queue.items:
+                self.queue.put_back(connection, annotator, item, self.clock())
 
     def add_turn(self, annotator: str, turn: Turn) -> BlindTurn:
         """Store the turn and the showing. When another annotator's replies to the
@@ -156,12 +156,12 @@ class RatingDesk:
             raise InvalidVote(f"Not every model replied ({failed}), so there is nothing to rank. Try again.")
         if turn.owner != (annotator if turn.item is None else None):
             raise ValueError("an own chat's turn belongs to its annotator, an item's to nobody")
-        with self._store.write() as connection:
+        with self.store.write() as connection:
             annotators.require_consent(connection, annotator)
             stored = turn.item and queries.find_item_turn(connection, turn.campaign, turn.item)
             if not stored:
                 insert(connection, turn)
-            return self._show(connection, annotator, stored or turn, self._clock())
+            return self._show(connection, annotator, stored or turn, self.clock())
 
     def show(self, annotator: str, turn_id: str) -> BlindTurn:
         """A turn that this annotator was shown before, in the same order.
@@ -169,7 +169,7 @@ class RatingDesk:
         Raises:
             UnknownTurn: it was not.
         """
-        with self._store.read() as connection:
+        with self.store.read() as connection:
             showing, turn = voting.shown(connection, annotator, turn_id)
         return blind(turn, showing.order)
 
@@ -183,11 +183,11 @@ class RatingDesk:
             AlreadyRevealed: names were revealed and ``vote.correction`` is False.
             StoreError: not saved; send the same vote again.
         """
-        with self._store.write() as connection:
-            rating = voting.submit(connection, annotator, vote, self._clock())
+        with self.store.write() as connection:
+            rating = voting.submit(connection, annotator, vote, self.clock())
             turn = queries.find_turn(connection, rating.turn_id)
             if turn.item is not None:
-                self._queue.release(connection, annotator, turn.item)
+                self.queue.release(connection, annotator, turn.item)
         return Receipt(rating.turn_id, rating.id, rating.submission, rating.submitted_at, rating.supersedes)
 
     def reveal(self, annotator: str, turn_id: str) -> Revealed:
@@ -196,30 +196,30 @@ class RatingDesk:
         Raises:
             UnknownTurn, NotYetRated.
         """
-        with self._store.write() as connection:
-            turn, showing = voting.reveal(connection, annotator, turn_id, self._clock())
+        with self.store.write() as connection:
+            turn, showing = voting.reveal(connection, annotator, turn_id, self.clock())
         return revealed(turn, showing.order)
 
     def votes(self, annotator: str) -> list[Rating]:
         """The annotator's active ratings, newest first."""
-        with self._store.read() as connection:
+        with self.store.read() as connection:
             ratings = queries.ratings_of(connection, annotator)
         superseded = {rating.supersedes for rating in ratings}
         return [rating for rating in reversed(ratings) if rating.id not in superseded]
 
     def trail(self, annotator: str, turn_id: str) -> list[Rating]:
         """Every rating of a turn by the annotator, oldest first."""
-        with self._store.read() as connection:
+        with self.store.read() as connection:
             return queries.ratings_of(connection, annotator, turn_id)
 
     def progress(self, annotator: str) -> Progress:
         """How far the annotator is in the queue."""
-        with self._store.read() as connection:
-            return Progress(*self._queue.progress(connection, annotator, self._clock()))
+        with self.store.read() as connection:
+            return Progress(*self.queue.progress(connection, annotator, self.clock()))
 
     def status(self) -> str:
         """Such as “saved · backed up 3 min ago”."""
-        return f"saved · {self._backup.status(self._clock()) if self._backup else 'no backup'}"
+        return f"saved · {self._backup.status(self.clock()) if self._backup else 'no backup'}"
 
     def my_data(self, code: str) -> dict[str, Any]:
         """Everything stored about an annotator id, ready for ``json.dumps``; it
@@ -228,8 +228,8 @@ class RatingDesk:
         Raises:
             UnknownAnnotator.
         """
-        annotator = annotators.known(self._store, code)
-        with self._store.read() as connection:
+        annotator = annotators.known(self.store, code)
+        with self.store.read() as connection:
             return annotators.data_of(connection, annotator)
 
     def delete_my_data(self, code: str) -> int:
@@ -238,30 +238,30 @@ class RatingDesk:
         Raises:
             UnknownAnnotator.
         """
-        return annotators.delete_all(self._store, annotators.known(self._store, code), self._clock())
+        return annotators.delete_all(self.store, annotators.known(self.store, code), self.clock())
 
     def admin_progress(self) -> AdminProgress:
         """Progress of the whole campaign, for the host."""
-        with self._store.read() as connection:
-            return admin_progress(connection, self._queue)
+        with self.store.read() as connection:
+            return admin_progress(connection, self.queue)
 
     def records(self) -> list[Record]:
         """Everything stored, in the order of writing, for statistics and exports."""
-        with self._store.read() as connection:
+        with self.store.read() as connection:
             return [record for _, record in all_records(connection)]
 
     def close(self) -> None:
         """Take no more votes, push those that were acknowledged and close the store."""
         try:
-            self._store.stop_writing()
+            self.store.stop_writing()
         except StoreError as error:
             log.warning("%s", error)
         if self._backup is not None:
             self._backup.close()
-        self._store.close()
+        self.store.close()
 
     def _show(self, connection: Connection, annotator: str, turn: Turn, moment: datetime) -> BlindTurn:
-        return show_turn(connection, annotator, turn, moment, self._queue.settings.lease)
+        return show_turn(connection, annotator, turn, moment, self.queue.settings.lease)
 
 
 def open_desk(settings: Settings, campaign: str) -> RatingDesk:

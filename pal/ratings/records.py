@@ -8,7 +8,9 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Discriminator, TypeAdapter, ValidationError, with_config
 
 from pal.dialogue.persona import Persona
 from pal.dialogue.turns import Exchange
@@ -26,6 +28,27 @@ VERDICTS = ("contradiction", "neutral", "entailment")  # as the consistency mode
 MAX_COMMENT_CHARS = 2000
 
 
+def _known_names(cls: type, derived: frozenset[str] = frozenset()) -> BeforeValidator:
+    """Refuses unknown names in the JSON object of a dataclass of another room.
+    ``derived`` ones were stored beside the fields, and follow from them."""
+    known = {item.name for item in dataclasses.fields(cls)} | derived
+
+    def check(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        if unknown := sorted(set(value) - known):
+            raise ValueError(f"unknown field {unknown[0]}")
+        return {name: part for name, part in value.items() if name not in derived}
+
+    return BeforeValidator(check)
+
+
+_PersonaField = Annotated[Persona, _known_names(Persona, frozenset({"hash"}))]
+_ExchangeField = Annotated[Exchange, _known_names(Exchange)]
+_DecodingField = Annotated[Decoding, _known_names(Decoding)]
+_closed = with_config(ConfigDict(extra="forbid"))
+
+
 def new_id() -> str:
     """An id nobody can guess: 32 hex digits."""
     return secrets.token_hex(16)
@@ -36,6 +59,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+@_closed
 @dataclass(frozen=True)
 class ReplyRecord:
     """One variant's part of a turn.
@@ -80,6 +104,7 @@ class ReplyRecord:
         return tuple(VERDICTS[row.index(max(row))] for row in self.consistency or ())
 
 
+@_closed
 @dataclass(frozen=True)
 class Provenance:
     """What produced the replies.
@@ -97,6 +122,7 @@ class Provenance:
     fingerprint: str = ""
 
 
+@_closed
 @dataclass(frozen=True)
 class Turn:
     """One message and every variant's reply to it; stored before it can be rated.
@@ -111,12 +137,13 @@ class Turn:
         campaign: names the models under test; ratings are compared within one.
     """
 
-    persona: Persona
-    history: tuple[Exchange, ...]
+    kind: Literal["turn"] = field(default="turn", kw_only=True)
+    persona: _PersonaField
+    history: tuple[_ExchangeField, ...]
     user: str
     replies: tuple[ReplyRecord, ...]
     seed: int
-    decoding: Decoding
+    decoding: _DecodingField
     provenance: Provenance
     campaign: str
     item: str | None = None
@@ -169,6 +196,7 @@ class Vote:
     correction: bool = False
 
 
+@_closed
 @dataclass(frozen=True)
 class Rating:
     """A stored vote. Never changed: a later one of the same annotator and turn
@@ -185,6 +213,7 @@ class Rating:
         shown_at, submitted_at: the server's clock.
     """
 
+    kind: Literal["rating"] = field(default="rating", kw_only=True)
     turn_id: str
     annotator: str
     submission: str
@@ -215,11 +244,13 @@ class Rating:
         return (self.submitted_at - self.shown_at).total_seconds()
 
 
+@_closed
 @dataclass(frozen=True)
 class Consent:
     """An annotator agreed to version ``notice`` of the notice; stored before
     anything else of theirs. ``origin``: salted hash of login or address, or None."""
 
+    kind: Literal["consent"] = field(default="consent", kw_only=True)
     annotator: str
     notice: str
     origin: str | None = None
@@ -227,20 +258,24 @@ class Consent:
     given_at: datetime = field(default_factory=now)
 
 
+@_closed
 @dataclass(frozen=True)
 class Deletion:
     """The annotator's data was deleted at their wish. This tombstone stays, and
     keeps a restored backup from bringing the data back."""
 
+    kind: Literal["deletion"] = field(default="deletion", kw_only=True)
     annotator: str
     id: str = field(default_factory=new_id)
     deleted_at: datetime = field(default_factory=now)
 
 
+@_closed
 @dataclass(frozen=True)
 class Reveal:
     """The names of a turn's columns were shown to an annotator, after the vote."""
 
+    kind: Literal["reveal"] = field(default="reveal", kw_only=True)
     annotator: str
     turn_id: str
     id: str = field(default_factory=new_id)
@@ -255,24 +290,12 @@ def person_of(record: Record) -> str | None:
     return record.owner if isinstance(record, Turn) else record.annotator
 
 
-KINDS: dict[str, type] = {
-    "turn": Turn,
-    "rating": Rating,
-    "consent": Consent,
-    "deletion": Deletion,
-    "reveal": Reveal,
-}
-
-
-def kind_of(record: Record) -> str:
-    """The record's name in ``KINDS``."""
-    return next(kind for kind, cls in KINDS.items() if isinstance(record, cls))
+_READER = TypeAdapter(Annotated[Record, Discriminator("kind")])
 
 
 def to_json(record: Record) -> dict[str, Any]:
     """The record as plain JSON values, with its ``kind`` first."""
-    content = {item.name: _plain(getattr(record, item.name)) for item in dataclasses.fields(record)}
-    return {"kind": kind_of(record), **content}
+    return _plain(record)
 
 
 def dumps(record: Record) -> str:
@@ -280,63 +303,35 @@ def dumps(record: Record) -> str:
     return json.dumps(to_json(record), separators=(",", ":"))
 
 
-def from_json(content: dict[str, Any]) -> Record:
+def from_json(content: Any) -> Record:
     """The record of a JSON object.
 
     Raises:
-        DataError: an unknown kind or field, or a missing one.
+        DataError: an unknown kind or field, a missing one, or a value of another type.
     """
     try:
-        values = dict(content)
-        cls = KINDS[values.pop("kind")]
-        known = {item.name for item in dataclasses.fields(cls)}
-        if unknown := set(values) - known:
-            raise ValueError(f"unknown field {sorted(unknown)[0]}")
-        return cls(**{name: _DECODERS.get(name, _as_is)(value) for name, value in values.items()})
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"Not a record of ratings ({error!r}).") from None
+        return _READER.validate_python(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise DataError(f"Not a record of ratings ({place}{': ' if place else ''}{first['msg']}).") from None
 
 
 def loads(line: str) -> Record:
     """The record of a line; see ``from_json``."""
     try:
-        content = json.loads(line)
+        content = json.loads(line)  # pydantic's own parser refuses half characters, which people can type
     except ValueError as error:
         raise DataError(f"Not a record of ratings ({error}).") from None
-    return from_json(content if isinstance(content, dict) else {})
+    return from_json(content)
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Persona):
-        return {"sentences": list(value.sentences), "hash": value.hash}
     if dataclasses.is_dataclass(value):
-        return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+        content = {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+        return {**content, "hash": value.hash} if isinstance(value, Persona) else content
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, tuple):
         return [_plain(part) for part in value]
-    return dict(value) if isinstance(value, dict) else value
-
-
-def _as_is(value: Any) -> Any:
-    return tuple(map(_as_is, value)) if isinstance(value, list) else value
-
-
-def _moment(value: str) -> datetime:
-    return datetime.fromisoformat(value)
-
-
-def _reply(content: dict[str, Any]) -> ReplyRecord:
-    return ReplyRecord(**{name: _as_is(value) for name, value in content.items()})
-
-
-_DECODERS = {
-    "persona": lambda value: Persona(tuple(value["sentences"])),
-    "history": lambda value: tuple(Exchange(**exchange) for exchange in value),
-    "replies": lambda value: tuple(map(_reply, value)),
-    "decoding": lambda value: Decoding(**value),
-    "provenance": lambda value: Provenance(**value),
-    **dict.fromkeys(
-        ("created_at", "shown_at", "submitted_at", "given_at", "deleted_at", "revealed_at"), _moment
-    ),
-}
+    return dict(value) if isinstance(value, Mapping) else value

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from pal.errors import BackupError, DataError
 from pal.ratings import schema
-from pal.ratings.records import Deletion, Rating, Record, Turn, kind_of, loads, person_of
+from pal.ratings.records import Deletion, Rating, Record, Turn, loads, person_of
 from pal.ratings.store import RatingStore, delete_person, insert
 
 RECORDS_FOLDER = "records"
@@ -90,7 +90,7 @@ def restore_files(store: RatingStore, paths: Sequence[Path]) -> Restored:
 
 def restore_records(connection: Connection, records: Iterable[Record]) -> Restored:
     """Insert records in an order in which nothing points ahead."""
-    unique = {(kind_of(record), record.id): record for record in records}
+    unique = {(record.kind, record.id): record for record in records}
     tombstones = [record for record in unique.values() if isinstance(record, Deletion)]
     gone = {tombstone.annotator for tombstone in tombstones}
     gone |= set(connection.scalars(select(schema.deletions.c.annotator)))
@@ -105,7 +105,7 @@ def restore_records(connection: Connection, records: Iterable[Record]) -> Restor
             delete_person(connection, tombstone)
             restored += 1
     for record in _in_order(unique.values()):
-        if (kind_of(record), record.id) in known:
+        if (record.kind, record.id) in known:
             present += 1
         elif person_of(record) in gone:
             deleted += 1
@@ -131,7 +131,7 @@ def _in_order(records: Iterable[Record]) -> list[Record]:
 
     def key(record: Record) -> tuple:
         repeats = isinstance(record, Turn) and record.repeat_of is not None
-        return stages[kind_of(record)] + repeats, depth.get(record.id, 0)
+        return stages[record.kind] + repeats, depth.get(record.id, 0)
 
     kept = [record for record in records if not isinstance(record, Deletion)]
     depth = _depths([record for record in kept if isinstance(record, Rating)])

@@ -1,6 +1,6 @@
 """The store's tables, and the triggers that keep them append-only.
 
-A rating's whole content is its ``body`` (``codec.dumps``); the other columns
+A rating's whole content is its ``body`` (``records.dumps``); the other columns
 repeat what the database itself has to check. Per annotator and turn the ratings
 are one chain: one root, and each superseded at most once, so exactly one is active.
 """

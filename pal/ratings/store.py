@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, select
 from pal.errors import StoreError
 from pal.ratings import schema
 from pal.ratings.database import Database, ensure_schema, sqlite_url
-from pal.ratings.records import Deletion, Record, dumps, kind_of, loads
+from pal.ratings.records import Deletion, Record, dumps, loads
 from pal.settings import Settings
 
 _PERSON_COLUMNS = (  # what points at something else is deleted before it
@@ -121,7 +121,7 @@ def insert(connection: Connection, record: Record) -> None:
     Raises:
         IntegrityError: a constraint of ``schema`` refuses it.
     """
-    kind = kind_of(record)
+    kind = record.kind
     table = schema.RECORD_TABLES[kind]
     columns = {name: getattr(record, name) for name in table.columns.keys() if name != "body"}  # noqa: SIM118
     connection.execute(table.insert().values(**columns, body=dumps(record)))

@@ -9,7 +9,7 @@ from huggingface_hub import HfApi
 from pal.errors import BackupError, StoreError
 from pal.ratings import backup
 from pal.ratings.backup import Backup, open_backup
-from pal.ratings.records import Deletion, kind_of, now
+from pal.ratings.records import Deletion, now
 from pal.ratings.restore import Restored, mirrored_until, restore, scrub
 from pal.ratings.store import RatingStore
 from pal.settings import Settings
@@ -64,7 +64,7 @@ def records(store):
 
 
 def test_each_start_writes_one_new_private_file_with_what_is_new(standin, api, desk):
-    first = Backup(desk._store, REPO, HOURS, api)
+    first = Backup(desk.store, REPO, HOURS, api)
     who = rate(desk)
     first.push()
     [file] = mirrored(standin)
@@ -74,7 +74,7 @@ def test_each_start_writes_one_new_private_file_with_what_is_new(standin, api, d
     first.push()
     assert [line["kind"] for line in mirrored(standin)[file]] == [*kinds, "turn", "rating"]
     first.close()
-    second = Backup(desk._store, REPO, HOURS, api)
+    second = Backup(desk.store, REPO, HOURS, api)
     rate(desk)
     second.close()
     assert len(mirrored(standin)) == 2
@@ -83,7 +83,7 @@ def test_each_start_writes_one_new_private_file_with_what_is_new(standin, api, d
 
 
 def test_nothing_new_makes_no_commit_but_counts_as_backed_up(standin, api, desk):
-    mirror = Backup(desk._store, REPO, HOURS, api)
+    mirror = Backup(desk.store, REPO, HOURS, api)
     rate(desk)
     mirror.push()
     commits = len(standin.commits)
@@ -94,11 +94,11 @@ def test_nothing_new_makes_no_commit_but_counts_as_backed_up(standin, api, desk)
 
 def test_the_status_tells_the_time_and_a_failure(standin, api, desk):
     clock = scene.Clock()
-    mirror = Backup(desk._store, REPO, HOURS, api)
+    mirror = Backup(desk.store, REPO, HOURS, api)
     mirror.push()
-    mirror._file.backed_up_at = clock()
+    mirror.file.backed_up_at = clock()
     for minutes, words in ((0, "just now"), (3, "3 min ago"), (125, "2 h ago")):
-        clock.time = mirror._file.backed_up_at + backup.timedelta(minutes=minutes)
+        clock.time = mirror.file.backed_up_at + backup.timedelta(minutes=minutes)
         assert mirror.status(clock()) == f"backed up {words}"
     standin.refusing = True
     rate(desk)
@@ -110,18 +110,18 @@ def test_the_status_tells_the_time_and_a_failure(standin, api, desk):
 
 def test_what_could_not_be_pushed_is_pushed_by_the_next_start(standin, api, desk, tmp_path):
     standin.refusing = True
-    offline = Backup(desk._store, REPO, HOURS, api)
+    offline = Backup(desk.store, REPO, HOURS, api)
     rate(desk)
     with pytest.raises(BackupError, match="could not be started"):
         offline.push()
     assert offline.status(now()) == "not backed up yet (the last try failed)"
     offline.close()
     standin.refusing = False
-    online = Backup(desk._store, REPO, HOURS, api)
+    online = Backup(desk.store, REPO, HOURS, api)
     online.close()
     store = empty_store(tmp_path)
     assert restore(store, REPO, api).restored == 3
-    assert records(store) == records(desk._store)
+    assert records(store) == records(desk.store)
 
 
 def test_a_vote_that_comes_while_the_desk_closes_is_refused_or_backed_up(standin, api, tmp_path):
@@ -142,7 +142,7 @@ def test_a_vote_that_comes_while_the_desk_closes_is_refused_or_backed_up(standin
 
 
 def test_a_hub_that_does_not_answer_holds_nobody_up(standin, api, desk, caplog):
-    mirror = Backup(desk._store, REPO, HOURS, api)
+    mirror = Backup(desk.store, REPO, HOURS, api)
     mirror.push(60)
     rate(desk)
     standin.gate.clear()
@@ -152,7 +152,7 @@ def test_a_hub_that_does_not_answer_holds_nobody_up(standin, api, desk, caplog):
 
 
 def test_an_empty_store_is_restored_as_it_was_and_again_changes_nothing(standin, api, desk, tmp_path):
-    mirror = Backup(desk._store, REPO, HOURS, api)
+    mirror = Backup(desk.store, REPO, HOURS, api)
     who = rate(desk)
     turn_id = desk.votes(who)[0].turn_id
     for ranks in ((2, 1, 3), (3, 2, 1)):
@@ -162,7 +162,7 @@ def test_an_empty_store_is_restored_as_it_was_and_again_changes_nothing(standin,
     mirror.close()
     store = empty_store(tmp_path)
     assert restore(store, REPO, api) == Restored(restored=7, present=0, refused=0, deleted=0)
-    assert records(store) == records(desk._store)
+    assert records(store) == records(desk.store)
     assert restore(store, REPO, api) == Restored(restored=0, present=7, refused=0, deleted=0)
     with store.read() as connection:
         assert mirrored_until(connection, REPO) == 7  # nothing of it is mirrored a second time
@@ -208,12 +208,12 @@ def test_a_missing_mirror_is_named(api, tmp_path):
 
 
 def test_a_deletion_reaches_the_mirror_and_every_restore(standin, api, desk, tmp_path):
-    earlier = Backup(desk._store, REPO, HOURS, api)
+    earlier = Backup(desk.store, REPO, HOURS, api)
     code = desk.new_annotator()
     who = desk.enrol(code, "1")
     rate(desk, who)
     earlier.close()
-    mirror = Backup(desk._store, REPO, HOURS, api)
+    mirror = Backup(desk.store, REPO, HOURS, api)
     rate(desk, who)
     other = rate(desk)
     mirror.push()
@@ -225,7 +225,7 @@ def test_a_deletion_reaches_the_mirror_and_every_restore(standin, api, desk, tmp
     store = RatingStore(f"sqlite:///{tmp_path / 'after.sqlite3'}")
     found = restore(store, REPO, api)
     assert found.deleted == 2  # consent and rating, in the file of the earlier start
-    assert records(store) == records(desk._store)
+    assert records(store) == records(desk.store)
     assert {record.annotator for record in records(store).values() if hasattr(record, "annotator")} == {
         who,
         other,
@@ -234,15 +234,15 @@ def test_a_deletion_reaches_the_mirror_and_every_restore(standin, api, desk, tmp
         type(record) for record in records(store).values() if getattr(record, "annotator", "") == who
     ] == [Deletion]
     restore(before, REPO, api)
-    assert records(before) == records(desk._store)
+    assert records(before) == records(desk.store)
 
 
 def test_scrubbing_takes_deleted_lines_out_of_the_mirror(standin, api, desk):
-    mirror = Backup(desk._store, REPO, HOURS, api)
+    mirror = Backup(desk.store, REPO, HOURS, api)
     code = desk.new_annotator()
     rate(desk, desk.enrol(code, "1"))
     mirror.close()
-    mirror = Backup(desk._store, REPO, HOURS, api)
+    mirror = Backup(desk.store, REPO, HOURS, api)
     desk.delete_my_data(code)
     mirror.close()
     assert any(b"secret words" in data for data in standin.files[REPO].values())
@@ -253,7 +253,7 @@ def test_scrubbing_takes_deleted_lines_out_of_the_mirror(standin, api, desk):
 
 
 def test_a_damaged_mirror_names_file_and_line(standin, api, desk, tmp_path):
-    mirror = Backup(desk._store, REPO, HOURS, api)
+    mirror = Backup(desk.store, REPO, HOURS, api)
     rate(desk)
     mirror.close()
     [path] = standin.files[REPO]
@@ -265,15 +265,15 @@ def test_a_damaged_mirror_names_file_and_line(standin, api, desk, tmp_path):
 
 
 def test_records_that_contradict_the_store_are_refused_and_counted(standin, api, desk, tmp_path):
-    mirror = Backup(desk._store, REPO, HOURS, api)
+    mirror = Backup(desk.store, REPO, HOURS, api)
     rate(desk)
     mirror.close()
     other = scene.desk(f"sqlite:///{tmp_path / 'other.sqlite3'}", [scene.item(1), scene.item(2)])
     who = scene.annotator(other)
-    item = next(record.item for record in desk.records() if kind_of(record) == "turn")
-    shown = other.add_turn(who, scene.turn(other._queue.items[item]))
+    item = next(record.item for record in desk.records() if record.kind == "turn")
+    shown = other.add_turn(who, scene.turn(other.queue.items[item]))
     other.submit(who, scene.vote(shown.turn_id))
-    found = restore(other._store, REPO, api)
+    found = restore(other.store, REPO, api)
     assert (found.restored, found.refused) == (1, 2)  # the consent; not the item's other turn, nor its rating
     assert len(other.votes(who)) == 1
     other.close()

@@ -25,7 +25,7 @@ def prepared(url, turns):
     """A store with so many turns shown to one annotator."""
     desk = scene.desk(url, [scene.item(1)])
     who = scene.annotator(desk)
-    with desk._store.write() as connection:
+    with desk.store.write() as connection:
         for _ in range(turns):
             turn = scene.turn(owner=who)
             insert(connection, turn)
@@ -122,7 +122,7 @@ def test_a_full_database_refuses_and_keeps_what_it_acknowledged(tmp_path):
     url = f"sqlite:///{tmp_path / 'ratings.sqlite3'}"
     desk = scene.desk(url, [scene.item(1)])
     who = scene.annotator(desk)
-    engine = desk._store.database._engine
+    engine = desk.store.database.engine
     with engine.connect() as connection:  # the pool's only connection
         connection.exec_driver_sql("PRAGMA max_page_count = 90")
     kept, refused = fill(desk, who)
@@ -163,7 +163,7 @@ def test_a_full_server_says_so(postgres_url):
     desk = scene.desk(postgres_url, [scene.item(1)])
     who = scene.annotator(desk)
     vote = scene.vote(scene.shown(desk, who).turn_id)
-    with desk._store.write() as connection:
+    with desk.store.write() as connection:
         connection.exec_driver_sql(
             "CREATE FUNCTION full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
             "RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$"
@@ -174,7 +174,7 @@ def test_a_full_server_says_so(postgres_url):
     with pytest.raises(StoreFull, match="No space"):
         desk.submit(who, vote)
     assert desk.votes(who) == []
-    with desk._store.write() as connection:
+    with desk.store.write() as connection:
         connection.exec_driver_sql("DROP TRIGGER z ON journal")
     desk.submit(who, vote)
     assert len(desk.votes(who)) == 1

@@ -1,5 +1,6 @@
-"""The store: append-only in the database itself, migrated as a whole, private."""
+"""The store: append-only in the database itself, of one version, private."""
 
+import functools
 import json
 import sqlite3
 
@@ -11,7 +12,7 @@ from pal.errors import DataError, SchemaError, StoreError, UnknownAnnotator
 from pal.ratings import queries, schema
 from pal.ratings.annotators import new_code, normal_code
 from pal.ratings.database import VERSION, Database, ensure_schema
-from pal.ratings.records import Consent, Deletion, Rating, Reveal, dumps, from_json, kind_of, loads, to_json
+from pal.ratings.records import Consent, Deletion, Rating, Reveal, dumps, from_json, loads, to_json
 from pal.ratings.store import RatingStore, insert, open_store
 from pal.settings import Settings
 from tests.ratings import scene
@@ -26,13 +27,13 @@ def rated(url):
     turn_id = scene.shown(desk, who).turn_id
     desk.submit(who, scene.vote(turn_id, comment="fine"))
     desk.reveal(who, turn_id)
-    yield desk, desk._store, code
+    yield desk, desk.store, code
     desk.close()
 
 
 def raw(store, statement):
     """Run a statement past all of PAL's code."""
-    with store.database._engine.begin() as connection:
+    with store.database.engine.begin() as connection:
         connection.exec_driver_sql(statement)
 
 
@@ -92,7 +93,7 @@ def test_the_database_refuses_a_second_active_rating(rated):
 def test_every_record_reads_back_as_it_was_written(rated):
     desk, _, _ = rated
     records = desk.records()
-    assert [kind_of(record) for record in records] == ["consent", "turn", "rating", "reveal"]
+    assert [record.kind for record in records] == ["consent", "turn", "rating", "reveal"]
     assert [loads(dumps(record)) for record in records] == records
     assert loads(dumps(Deletion("x"))).annotator == "x"
 
@@ -111,6 +112,30 @@ def test_every_record_reads_back_as_it_was_written(rated):
 def test_a_line_that_is_no_record_is_refused(line):
     with pytest.raises(DataError, match="Not a record"):
         loads(line)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (("user",), 7, "turn.user: Input should be a valid string"),
+        (("created_at",), "yesterday", "turn.created_at: Input should be a valid datetime"),
+        (("history", 0, "mood"), "glad", "turn.history.0: .*unknown field mood"),
+        (("decoding", "beams"), 3, "turn.decoding: .*unknown field beams"),
+        (("persona", "sentences"), "I sail.", "turn.persona.sentences: Input should be a valid tuple"),
+        (
+            ("replies", 1, "probabilities", 2),
+            "much",
+            "turn.replies.1.probabilities.2: Input should be a valid",
+        ),
+        (("provenance", "weather"), "fine", "turn.provenance.weather: Unexpected keyword argument"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_and_named(path, value, words):
+    content = json.loads(dumps(scene.turn(scene.item(1))))
+    *above, last = path
+    functools.reduce(lambda at, name: at[name], above, content)[last] = value
+    with pytest.raises(DataError, match=f"Not a record of ratings .{words}"):
+        loads(json.dumps(content))
 
 
 def test_ids_and_addresses_are_stored_as_salted_hashes_only(rated):
@@ -143,7 +168,7 @@ def test_deleting_leaves_a_tombstone_and_nothing_else(rated):
     shared = scene.shown(desk, other).turn_id
     desk.submit(other, scene.vote(shared))
     assert desk.delete_my_data(code) == 5  # consent, two ratings, a reveal, their own turn
-    assert sorted(kind_of(record) for record in desk.records()) == [
+    assert sorted(record.kind for record in desk.records()) == [
         "consent",
         "deletion",
         "rating",
@@ -197,34 +222,9 @@ def test_an_annotator_id_is_read_however_it_is_typed():
             normal_code(wrong)
 
 
-ADD_A_COLUMN = {
-    dialect: ("ALTER TABLE leases ADD COLUMN reason TEXT", "UPDATE leases SET reason = 'x'")
-    for dialect in ("sqlite", "postgresql")
-}
-
-
-def test_an_older_store_is_migrated_with_its_records(rated):
-    desk, store, _ = rated
-    before = desk.records()
-    ensure_schema(store.database, VERSION + 1, {VERSION + 1: ADD_A_COLUMN})
-    ensure_schema(store.database, VERSION + 1, {VERSION + 1: ADD_A_COLUMN})
-    with store.read() as connection:
-        assert connection.execute(text("SELECT reason FROM leases")).all() == []
-        assert connection.scalar(text("SELECT value FROM meta WHERE key = 'version'")) == str(VERSION + 1)
-    assert desk.records() == before
-
-
-def test_a_migration_that_fails_changes_nothing(rated):
-    _, store, _ = rated
-    broken = {dialect: (*statements, "nonsense") for dialect, statements in ADD_A_COLUMN.items()}
-    with pytest.raises(StoreError):
-        ensure_schema(store.database, VERSION + 1, {VERSION + 1: broken})
-    ensure_schema(store.database, VERSION + 1, {VERSION + 1: ADD_A_COLUMN})
-
-
 def test_a_store_of_a_newer_version_or_of_something_else_is_refused(url):
     database = Database(url)
-    ensure_schema(database, VERSION + 1, {})
+    ensure_schema(database, VERSION + 1)
     with pytest.raises(SchemaError, match="Use a newer PAL"):
         ensure_schema(database)
     with database.write() as connection:

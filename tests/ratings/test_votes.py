@@ -24,7 +24,7 @@ def ratings(desk):
 def test_a_vote_is_stored_with_what_was_shown(desk):
     who = scene.annotator(desk)
     shown = scene.shown(desk, who)
-    desk._clock.advance(seconds=20)
+    desk.clock.advance(seconds=20)
     receipt = desk.submit(
         who,
         scene.vote(
@@ -45,7 +45,7 @@ def test_the_same_submission_is_stored_once_and_gives_the_same_receipt(desk):
     who = scene.annotator(desk)
     vote = scene.vote(scene.shown(desk, who).turn_id)
     first = desk.submit(who, vote)
-    desk._clock.advance(seconds=5)
+    desk.clock.advance(seconds=5)
     desk.reveal(who, vote.turn_id)
     assert desk.submit(who, vote) == first
     assert desk.submit(who, dataclasses.replace(vote, ranks=(3, 2, 1))) == first

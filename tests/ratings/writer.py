@@ -14,7 +14,7 @@ from tests.ratings import scene
 
 def main(url: str, annotator: str, prefix: str) -> None:
     desk = scene.desk(url, [scene.item(1)])
-    with desk._store.read() as connection:
+    with desk.store.read() as connection:
         showings = schema.showings
         turns = connection.scalars(select(showings.c.turn_id).order_by(showings.c.turn_id)).all()
     print("ready", flush=True)
