@@ -16,6 +16,7 @@ COMMANDS = {
     "tune": ("pal.commands.tune", "choose the selection settings on development data"),
     "evaluate": ("pal.commands.evaluate", "measure selections and replies on a dialogues file"),
     "evaluate-questions": ("pal.commands.evaluate_questions", "measure selections on plain questions"),
+    "evaluate-answers": ("pal.commands.evaluate_answers", "measure right answers on plain questions"),
     "evaluate-conversations": (
         "pal.commands.evaluate_conversations",
         "hold whole conversations with every variant and count what a visitor notices",

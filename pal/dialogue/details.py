@@ -46,13 +46,15 @@ _NEGATION = re.compile(
     r"\bno\b(?! (?:one|longer|doubt|problem|matter))"
 )
 _NOT_NEGATIVE = re.compile(
-    r"\bnothing but\b|\bnot only\b|\bcan't wait\b|\bnot just\b|\bwhy not\b|\bnot sure\b"
+    r"\b(?:nothing|anything|everything) but\b|\bnot (?:only|just|sure)\b|\b(?:can't|cannot|can not) wait\b|"
+    r"\bwhy not\b|\b(?:when|if) i(?:'m| am) not\b|\bnever been (?:out of|outside|without)\b|"
+    r"^(?:oh )?no (?=(?:i|i'm|i've|my|we|he|she|they|it|not)\b)|\b(?:who|that|which) .*"
 )
 _PAST = re.compile(
     r"\bused to (?!it\b)|\b(?:gave|given|giving) up\b|\b(?:have|'ve|just|recently) quit\b|\bi quit\b|"
     r"\bquit (?:\w+ing|\d|two|last)|\bstopped\b|\bno longer\b|\b(?:don't|not) \w+ (?:anymore|any more)\b|"
-    r"\bback to\b|\buntil i\b|\bas a (?:child|kid|teenager|boy|girl)\b|"
-    r"\bwhen i was\b|\bformer\b|\bmy first\b"
+    r"\bback to\b|\buntil i\b|"
+    r"\bformer\b"
 )
 _WISH = re.compile(
     r"\b(?:want|wants|wanted|hope|hopes|plan|plans|planning|dream|dreams|dreaming|wish|hoping|hopefully) "
@@ -63,7 +65,8 @@ _WISH = re.compile(
 _SIMPLE_PAST = re.compile(
     r"\b(?:i|we|he|she|they|who) (?:\w+ed|was|were|had|taught|ran|grew|met|lost|found|came|went|left|broke|"
     r"learnt|made|got|took|wrote|sold|bought|won|built|spent|drove|fell|hurt)\b|"
-    r"^\w+ (?:\w+ )?(?:left|came|died|was|lived)\b"
+    r"^\w+ (?:\w+ )?(?:left|came|died|was|lived)\b|"
+    r"\bas a (?:child|kid|teenager|boy|girl)\b|\bwhen i was\b|\bmy first\b"
 )
 _LIKES = re.compile(r"\b(?:love|loves|like|likes|enjoy|enjoys|adore|adores|fan of|favou?rite|best|fond of)\b")
 _DISLIKES = re.compile(
@@ -81,7 +84,7 @@ _EVASIVE = re.compile(
     r"(?:what|how) about you(?:rself)?|and you|do you|you\b|what do you|what's your|what is your|how are you)"
 )
 
-_DOUBT = re.compile(r"\b(?:not sure|don't know|do not know|wonder) (?:if|whether)\b")
+_DOUBT = re.compile(r"\b(?:not sure|don't know|do not know|wonder) (?:if|whether|why|how)\b")
 _SMALL_TALK = frozenset(["question", "idea", "sur", "sorry", "hear"])
 
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
@@ -90,14 +93,15 @@ _CLAUSE = re.compile(
     r",?\s+(?:but|because|although|though|while|whereas|so that|so)\s+"
     r"(?=(?:i|my|we|he|she|they|it|that|also)\b)|"
     r",\s*(?:and\s+)?(?=(?:i|i'm|i've|my|we|our|he|she|they|it|you|and i)\b)|"
-    r"\s+and\s+(?=(?:i|i'm|my|we|he|she|they|it)\b)|,?\s+(?<!nothing )but\s+|"
+    r"\s+and\s+(?=(?:i|i'm|my|we|he|she|they|it)\b)|,?\s+(?<!nothing )(?<!anything )but\s+|"
+    r"\s+and\s+(?=(?:do|does|don't|doesn't|never|can't|cannot|am|have|has|had|did|was|used)\b)|"
     r",\s*(?=(?:how|what|who|where|and|do)(?:'s)? (?:about|are|is|do|you|the)\b)",
     re.I,
 )
 _OPENING = re.compile(
     r"^(?:(?:oh|wow|well|yes|yeah|yep|no|nope|so|and|but|hi|hello|hey|haha|hmm+|sorry|ok|okay|also|actually|"
-    r"i (?:bet|think|guess|believe|hope|suppose)|on \w+|at \w+|these days|nowadays|sometimes|"
-    r"now|just|my god|my dear god|dear|of course|thanks|thank you)\b[\s,!.]*)+",
+    r"i (?:bet|think|guess|believe|hope|suppose)|when|while|if|since|on \w+|at \w+|"
+    r"these days|nowadays|sometimes|now|just|my god|my dear god|dear|of course|thanks|thank you)\b[\s,!.]*)+",
     re.I,
 )
 

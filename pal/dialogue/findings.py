@@ -38,6 +38,7 @@ from pal.dialogue.lexicon import (
     NO_FIELD,
     OCCUPATIONS,
     PARTNERS,
+    REGIONS,
     SAME_WORK,
     WORKPLACES,
 )
@@ -74,9 +75,10 @@ class Finding:
 
 
 _WORKING = re.compile(
-    r"\b(?:work|works|working|job|profession|for a living|earn|employed|unemployed|teach|teaches|"
+    r"\b(?:(?:work|works|working) (?:as|at|in|for|with)|"
+    r"job|profession|for a living|earn|employed|unemployed|teach|teaches|"
     r"manage|manages|run|runs|ran|deliver|delivers|repair|repairs|mend|mends|build|builds|farm|farms|retired|"
-    r"business|shop)\b|\bcooks? (?:in|at|for)\b",
+    r"parcels)\b|\bcooks? (?:in|at|for)\b",
     re.I,
 )
 _HAS = re.compile(r"\b(?:have|has|got|own|owns|drive|drives|ride|rides|riding|driving|my|in|on)\b", re.I)
@@ -101,7 +103,8 @@ _DIETS = (
     ),
 )
 _CONSUMES = re.compile(
-    r"\b(?:eat|eats|eating|drink|drinks|drinking|love|like|enjoy|favou?rite|had|have)\b", re.I
+    r"\b(?:eat|eats|eating|drink|drinks|drinking|love|like|enjoy|favou?rite|had|have)((?: [\w'-]+){1,4})",
+    re.I,
 )
 _NOTHING_BUT = re.compile(r"\b(\w+) (?:nothing but|only)\b", re.I)
 _LIVES = re.compile(r"\b(?:live|lives|living|lived|based|home is|moved) (?:\w+ )?(?:in|to|at|near)\b", re.I)
@@ -132,6 +135,10 @@ _AWAY = re.compile(
     r"\b(?:holidays?|vacations?|summers?|winters?|dream|moved (?:here )?from|trip|visit)\b", re.I
 )
 _PARTS_OF_NAMES = frozenset("new san los saint st north south east west the".split())
+_ABOUT = re.compile(
+    r"\b(?:over|about|around|almost|nearly|more than|less than|at least|up to) (?:a )?[\d\w]+", re.I
+)
+_OWNED = frozenset("home house dog cat pet car boat horse".split())  # “a dog owner” is no occupation
 _GAVE_UP = re.compile(r"\b(?:gave up|given up|quit|stopped) (?:\w+ing )?(?:the |my |all )?([\w-]+)", re.I)
 _OVERLAP = 0.5  # of a clause's stems, from which two clauses speak of the same
 
@@ -195,6 +202,8 @@ def _compare(
 
 
 def _numbers(clause: Clause, known: Clause, place: int, shared: frozenset[str]) -> Iterator[Finding]:
+    if _ABOUT.search(clause.text) or _ABOUT.search(known.text):
+        return
     for other in known.quantities:
         same = [quantity for quantity in clause.quantities if _same_unit(quantity, other, clause, known)]
         if same and all(quantity.value != other.value for quantity in same):
@@ -257,6 +266,8 @@ def _places(clause: Clause, known: Clause, place: int) -> Iterator[Finding]:
             if known.tense in current
             else []
         )
+        if {name in REGIONS for name in (*mine, *theirs)} == {True, False}:
+            continue  # “Italy” beside “Naples”
         if mine and theirs and not any(same_name(a, b) for a in mine for b in theirs):
             yield Finding(
                 "name", f"says {mine[0].title()}, the persona says {theirs[0].title()}", place, True
@@ -310,10 +321,11 @@ def _liking(clause: Clause, known: Clause, place: int, shared: frozenset[str]) -
             True,
         )
         return
-    if clause.negated or clause.attitude < 0 or not _CONSUMES.search(clause.text):
+    if clause.negated or clause.attitude < 0:
         return
     for pattern, foods in _DIETS:
-        eaten = clause.stems & {stem(food) for food in foods.split()}
+        wanted = {stem(food) for food in foods.split()}
+        eaten = {stem(word) for match in _CONSUMES.findall(clause.text) for word in match.split()} & wanted
         if eaten and pattern.search(known.text):
             yield Finding("liking", f"speaks of {min(eaten)}, which the persona does not take", place, True)
     if match := _NOTHING_BUT.search(known.text):
@@ -360,6 +372,7 @@ def occupations(clause: Clause) -> list[str]:
     )
     claims += re.findall(r"\bmy (?:job|profession|occupation) is (?:being )?(?:an? )?([\w' -]+)", lower)
     jobs = [" ".join(claim.split()[-2:]) for claim in claims if claim.split()[-1] in OCCUPATIONS]
+    jobs = [job for job in jobs if not (job.endswith(" owner") and job.split()[0] in _OWNED)]
     return [job.split()[-1] if job.split()[0] in NO_FIELD else job for job in jobs]
 
 
@@ -368,7 +381,11 @@ def _occupation(clause: Clause, own: Sequence[tuple[int, Clause]]) -> Iterator[F
     if clause.negated or clause.tense != "now" or clause.subject == THING:
         return
     mine = [(place, known) for place, known in own if known.subject == clause.subject]
-    named = [(place, known) for place, known in mine if occupations(known) or _WORKING.search(known.text)]
+    named = [
+        (place, known)
+        for place, known in mine
+        if known.tense == "now" and (occupations(known) or _WORKING.search(known.text))
+    ]
     all_stems = frozenset(word for _, known in mine for word in known.verbs)
     for job in occupations(clause):
         noun, field = job.split()[-1], stem(job.split()[-2]) if " " in job else ""
@@ -415,7 +432,7 @@ def _person(clause: Clause, own: Sequence[tuple[int, Clause]], said: Sequence[Cl
             if any(other.subject == known.subject and _weight(other, known) >= best for other in said):
                 continue
             yield Finding(
-                "person", f"says of {_who(clause)} what the persona says of {_who(known)}", place, True
+                "person", f"says of {_who(clause)} what the persona says of {_who(known)}", place, False
             )
             return
 

@@ -20,17 +20,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
-import numpy as np
-
-from pal.dialogue.details import SPEAKER, THING, Clause, read
-from pal.dialogue.findings import Finding, asked_findings, findings, subject_of, unique
+from pal.dialogue.details import read
+from pal.dialogue.findings import Finding, asked_findings, unique
+from pal.models.contradictions import Scorer, reply_findings
 
 SUPPORTED_FROM = 0.82  # that the reply entails the sentence: mean of the whole reply and its best clause
-CONTRADICTED_FROM = 0.5  # probability that a clause contradicts a sentence
 POLARITY_FROM = 0.7  # probability that the sentence affirms or denies the question
-_CURRENT = ("now", "event")
 _REPEATS = 4  # of the same one to three words in a row
 
 _AUXILIARY = re.compile(
@@ -60,14 +56,6 @@ _BARE = re.compile(
 )
 
 
-class Scorer(Protocol):
-    """``pal.models.consistency.ConsistencyModel``, or a stand-in."""
-
-    def probabilities(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
-        """(persona sentence, reply) → [pairs, 3]: contradiction, neutral, entailment."""
-        ...
-
-
 @dataclass(frozen=True)
 class AnswerVerdict:
     """``right`` exactly when nothing was found wrong."""
@@ -94,50 +82,12 @@ def check_answer(
     asked = (sentences,) if isinstance(sentences, int) else tuple(sentences)
     if not asked or not all(0 <= place < len(persona) for place in asked):
         raise ValueError(f"sentences is {sentences}; the persona has {len(persona)}, from 0 on.")
-    found = [*findings(persona, reply, question), *contradictions(persona, reply, question, scorer)]
+    found = list(reply_findings(persona, reply, question, scorer))
     if repeats(reply):
         found.append(Finding("repetition", "says the same words again and again", None, False))
     answers = [_asked(question, reply, persona[place], place, scorer) for place in asked]
     found += min(answers, key=len)
     return AnswerVerdict(not found, unique(found))
-
-
-def contradictions(
-    persona: Sequence[str], reply: str, question: str, scorer: Scorer, least: float = CONTRADICTED_FROM
-) -> tuple[Finding, ...]:
-    """Sentences that the consistency model says a clause of the reply contradicts.
-
-    Only clauses and sentences about the same person and of the same time are compared (the model takes
-    “my husband teaches maths” to be contradicted by “I teach art”), and no clause that a sentence says
-    word by word.
-    """
-    said = [
-        clause for clause in read(reply, subject_of(question)) if not clause.evasive and not clause.question
-    ]
-    own = [(place, clause) for place, sentence in enumerate(persona) for clause in read(sentence)]
-    compared = [
-        (place, persona[place], clause.text)
-        for clause in said
-        if not any(_says(known, clause) for _, known in own)
-        for place, known in own
-        if known.tense in _CURRENT and clause.tense in _CURRENT
-        if clause.subject == known.subject or clause.subject == THING and known.subject == SPEAKER
-    ]
-    compared = list(dict.fromkeys(compared))
-    if not compared:
-        return ()
-    rows = scorer.probabilities([(sentence, text) for _, sentence, text in compared])
-    return tuple(
-        Finding("contradiction", f"contradicts “{sentence.strip(' .')}”", place, True)
-        for (place, sentence, _), row in zip(compared, rows, strict=True)
-        if row[0] >= least
-    )
-
-
-def _says(known: Clause, clause: Clause) -> bool:
-    """The persona's clause holds every content word of the reply's."""
-    same = known.subject == clause.subject and known.negated == clause.negated
-    return same and bool(clause.stems) and clause.stems <= known.verbs
 
 
 def repeats(text: str) -> bool:

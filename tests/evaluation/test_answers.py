@@ -5,7 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from pal.evaluation.answers import check_answer, contradictions, polarity, repeats, statement
+from pal.evaluation.answers import check_answer, polarity, repeats, statement
+from pal.models.contradictions import contradictions
 
 PERSONA = [
     "I teach art at a primary school.",
