@@ -150,6 +150,8 @@ def _translated() -> Iterator[None]:
         yield
     except IntegrityError:
         raise
+    except UnicodeDecodeError as error:  # SQLite's own message quotes a damaged name
+        raise StoreError("The ratings are damaged. This was not saved: tell the host.") from error
     except DBAPIError as error:
         raise _store_error(error.orig) from error
     except sqlite3.Error as error:  # while a connection is set up

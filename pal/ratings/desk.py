@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from huggingface_hub import HfApi
 from sqlalchemy import Connection
 
 from pal.chat.responder import TurnRequest
@@ -18,6 +19,7 @@ from pal.ratings import annotators, queries, voting
 from pal.ratings.annotators import new_code
 from pal.ratings.backup import Backup, open_backup
 from pal.ratings.blind import BlindTurn, Revealed, assigned_turn, blind, revealed, show_turn
+from pal.ratings.damage import replace_damaged
 from pal.ratings.items import Item, read_items
 from pal.ratings.queue import AdminProgress, Queue, QueueSettings, admin_progress
 from pal.ratings.records import Rating, Record, Turn, Vote, now
@@ -68,6 +70,7 @@ class RatingDesk:
         queue: the items, and the campaign they are rated in.
         backup: the mirror, or None.
         clock: the time in UTC.
+        remark: what happened to the store at the start, for ``status``; "" for nothing.
     """
 
     def __init__(
@@ -76,8 +79,10 @@ class RatingDesk:
         queue: Queue,
         backup: Backup | None = None,
         clock: Callable[[], datetime] = now,
+        remark: str = "",
     ):
         self.decoding = Decoding()
+        self._remark = remark
         self.store, self.queue, self._backup, self.clock = store, queue, backup, clock
 
     @property
@@ -219,7 +224,8 @@ class RatingDesk:
 
     def status(self) -> str:
         """Such as “saved · backed up 3 min ago”."""
-        return f"saved · {self._backup.status(self.clock()) if self._backup else 'no backup'}"
+        backup = self._backup.status(self.clock()) if self._backup else "no backup"
+        return " · ".join(filter(None, ("saved", backup, self._remark)))
 
     def my_data(self, code: str) -> dict[str, Any]:
         """Everything stored about an annotator id, ready for ``json.dumps``; it
@@ -264,19 +270,21 @@ class RatingDesk:
         return show_turn(connection, annotator, turn, moment, self.queue.settings.lease)
 
 
-def open_desk(settings: Settings, campaign: str) -> RatingDesk:
-    """The desk that the settings name.
+def open_desk(settings: Settings, campaign: str, api: HfApi | None = None) -> RatingDesk:
+    """The desk that the settings name. ``api``: the Hub's client for the mirror, or a new one.
 
     Raises:
         DataError: the items file cannot be used.
-        StoreError: the store cannot be opened.
+        StoreError: the store cannot be opened, or is damaged and has no mirror.
         BackupError: the store is empty and its mirror cannot be read.
     """
     items = read_items(settings.rating_items)
+    remark = replace_damaged(settings)
     store = open_store(settings)
     try:
-        backup = open_backup(store, settings)
+        backup = open_backup(store, settings, api)
     except PalError:
         store.close()
         raise
-    return RatingDesk(store, Queue(items, campaign, QueueSettings(overlap=settings.rating_overlap)), backup)
+    queue = Queue(items, campaign, QueueSettings(overlap=settings.rating_overlap))
+    return RatingDesk(store, queue, backup, remark=remark)

@@ -79,11 +79,16 @@ def turn(of: Item | None = None, owner: str | None = None, **changes) -> Turn:
 
 
 def desk(
-    url: str, items: list[Item], clock: Clock | None = None, backup: tuple | None = None, **settings
+    url: str,
+    items: list[Item],
+    clock: Clock | None = None,
+    backup: tuple | None = None,
+    salt: str = "",
+    **settings,
 ) -> RatingDesk:
     """A desk over the store at ``url``; ``backup``: arguments of its ``Backup``, after the store."""
     queue = Queue(items, CAMPAIGN, QueueSettings(**settings))
-    store = RatingStore(url)
+    store = RatingStore(url, salt)
     return RatingDesk(store, queue, Backup(store, *backup) if backup else None, clock or Clock())
 
 
