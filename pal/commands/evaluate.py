@@ -17,16 +17,16 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from pal.chat.variants import shipped
+from pal.chat.variants import Variants, read_variants
 from pal.dialogue.readers import read_dialogues
 from pal.errors import DataError
 from pal.evaluation.contenders import (
-    ENDS,
     GOLD_REPLIES,
     UNTUNED,
     Contender,
     chosen_selection,
-    parse_variants,
+    chosen_variants,
+    served,
     software,
 )
 from pal.evaluation.journal import Record
@@ -95,11 +95,12 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.limit < 0:
         raise DataError(f"--limit is {args.limit}; it must be 0 (all) or more.")
-    taking_part = chosen_contenders(args)
+    settings = served(args.adapters)
+    taking_part = chosen_contenders(args, settings)
     generate = not args.no_generate
     task = Run(
         choose_turns(read_dialogues(args.data), args.limit, args.seed, args.part),
-        chosen_selection(args.selection),
+        chosen_selection(args.selection, settings),
         args.seed,
         generate,
         pure=not args.no_pure,
@@ -112,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
     data = sha256(args.data)
     args.out.mkdir(parents=True, exist_ok=True)
     records = open_records(task, taking_part, data, model, args.out / "progress")
-    work(task, records, args.consistency)
+    work(task, records, settings, args.consistency)
     results = write(task, records, args.out, describe(task, args, data, model, records))
     print(summary(results))
     print(f"Written: {args.out / 'results.json'}, {args.out / 'replies.jsonl'}")
@@ -154,24 +155,18 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--adapters",
         type=Path,
-        default=Settings().adapters,
-        help="folder with one PEFT adapter folder per variant",
+        help="folder with one PEFT adapter folder per variant; default: what is served (PAL_ADAPTERS)",
     )
     parser.add_argument(
         "--selection",
-        default=None,
         metavar="FILE|pure",
-        help="selection settings; default: those of the page, or pure PAL while none are tuned",
+        help="selection settings; default: what is served (PAL_SELECTION), pure PAL while none are tuned",
     )
 
 
 def _contender_arguments(parser: argparse.ArgumentParser) -> None:
     """Who takes part."""
-    parser.add_argument(
-        "--variants",
-        default=",".join(shipped().names),
-        help="comma-separated; default: all three of the page",
-    )
+    parser.add_argument("--variants", help="comma-separated; default: all that are served")
     parser.add_argument(
         "--untuned", action="store_true", help="also the base without an adapter, with the baseline's prompt"
     )
@@ -193,40 +188,37 @@ def _contender_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def chosen_contenders(args: argparse.Namespace) -> tuple[Contender, ...]:
+def chosen_contenders(args: argparse.Namespace, settings: Settings) -> tuple[Contender, ...]:
     """The contenders that the arguments name, ablations last.
 
     Raises:
         DataError: an unknown variant, or a bad or repeated name.
         CheckpointError: an adapter is missing.
     """
-    found = [
-        Contender(name, name, adapter_path(name, args.adapters)) for name in parse_variants(args.variants)
-    ]
+    known = read_variants(settings)
+    contenders = [Contender(variant.name, variant) for variant in chosen_variants(args.variants, settings)]
     if args.untuned:
-        found.append(Contender(UNTUNED, "baseline", None))
-    found += [_extra(text) for text in args.extra]
+        contenders.append(Contender(UNTUNED, replace(known["baseline"], adapter=None)))
+    contenders += [_extra(text, known) for text in args.extra]
+    for contender in contenders:
+        if folder := contender.variant.adapter:
+            adapter_path(folder.name, folder.parent)  # refused before any work
     for wanted, choice in ((args.without_selection, NOTHING), (args.oracle, GOLD)):
         if wanted:
-            found += [
-                replace(one, name=f"{one.name}-{ENDS[choice]}", choice=choice)
-                for one in found
-                if one.predicts
-            ]
-    names = [one.name for one in found]
+            contenders += [contender.ablation(choice) for contender in contenders if contender.predicts]
+    names = [contender.name for contender in contenders]
     repeated = sorted({name for name in names if names.count(name) > 1 or name == GOLD_REPLIES})
     if repeated:
         raise DataError(f"The name “{repeated[0]}” is taken; give the --extra adapter another one.")
-    return tuple(found)
+    return tuple(contenders)
 
 
-def _extra(text: str) -> Contender:
+def _extra(text: str, known: Variants) -> Contender:
     name, _, rest = text.partition("=")
     folder, _, variant = rest.rpartition(":")
-    if not _NAME.fullmatch(name) or not folder or variant not in shipped():
+    if not _NAME.fullmatch(name) or not folder or variant not in known:
         raise DataError(
             f"--extra is “{text}”; it must be NAME=FOLDER:VARIANT, NAME of a–z, 0–9 and _, "
-            f"VARIANT one of {', '.join(shipped().names)}."
+            f"VARIANT one of {', '.join(known.names)}."
         )
-    path = Path(folder).expanduser()
-    return Contender(name, variant, adapter_path(path.name, path.parent))
+    return Contender(name, replace(known[variant], adapter=Path(folder).expanduser()))

@@ -16,7 +16,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from pal.chat.variants import shipped
 from pal.commands.evaluate import add_model_arguments
 from pal.engines.base import Decoding
 from pal.errors import DataError
@@ -33,7 +32,15 @@ from pal.evaluation.answer_measures import (
     sample,
     summary,
 )
-from pal.evaluation.contenders import chosen_selection, describe_models, opened, parse_variants, software
+from pal.evaluation.contenders import (
+    chosen_selection,
+    chosen_variants,
+    describe_engine,
+    describe_models,
+    opened,
+    served,
+    software,
+)
 from pal.evaluation.questions import BENCHMARK, read_questions
 from pal.evaluation.run import consistency_hash
 from pal.files import sha256, write_text
@@ -48,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, default=0, help="the first questions only; 0 takes all")
     parser.add_argument("--replies", type=Path, help="JSONL of replies to check instead of sampling")
     parser.add_argument("--labelled", type=Path, default=LABELLED, help="labelled replies; default: ours")
-    parser.add_argument("--variants", default=",".join(shipped().names), help="default: all three")
+    parser.add_argument("--variants", help="default: all that are served")
     parser.add_argument(
         "--temperature", type=float, default=Decoding().temperature, help="0 is greedy; default: the page's"
     )
@@ -103,16 +110,17 @@ def _sampled(args: argparse.Namespace, settings: dict[str, Any]) -> list[Answer]
     """Replies of the variants; what determines them is added to ``settings``."""
     from tqdm import tqdm
 
-    variants, tuned = parse_variants(args.variants), chosen_selection(args.selection)
+    page = served(args.adapters)
+    variants, tuned = chosen_variants(args.variants, page), chosen_selection(args.selection, page)
     questions = [question for question in read_questions(args.data) if question.labels][: args.limit or None]
     if not questions:
         raise DataError(f"{args.data}: no question that a sentence answers.")
     decoding = Decoding(temperature=args.temperature)
-    settings |= describe_models(args.data, variants, args.adapters, tuned)
+    settings |= describe_models(args.data, variants, tuned)
     settings |= {"decoding": asdict(decoding), "seed": args.seed}
-    with opened(variants, args.adapters) as responder:
-        identity = responder.engine.identity
-        settings["engine"] = {"name": identity.engine, "quantisation": identity.quantisation}
-        sampling = sample(questions, variants, replace(responder, settings=tuned.used), decoding, args.seed)
+    with opened(page, variants) as responder:
+        settings["engine"] = describe_engine(responder.engine)
+        answering = replace(responder, settings=tuned.used)
+        sampling = sample(questions, variants.names, answering, decoding, args.seed)
         total = len(questions) * len(variants)
         return list(tqdm(sampling, total=total, unit="reply", desc="Plain questions"))

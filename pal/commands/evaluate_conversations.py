@@ -16,10 +16,16 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from pal.chat.responder import ConsistencyScorer
-from pal.chat.variants import shipped
 from pal.commands.evaluate import add_model_arguments
 from pal.engines.base import Decoding
-from pal.evaluation.contenders import chosen_selection, describe_models, opened, parse_variants
+from pal.evaluation.contenders import (
+    chosen_selection,
+    chosen_variants,
+    describe_engine,
+    describe_models,
+    opened,
+    served,
+)
 from pal.evaluation.conversations import CONVERSATIONS, as_json, hold, read_conversations
 
 
@@ -28,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--data", type=Path, default=CONVERSATIONS, help="default: our sixty")
     parser.add_argument("--limit", type=int, default=0, help="the first conversations only; 0 takes all")
-    parser.add_argument("--variants", default=",".join(shipped().names), help="default: all three")
+    parser.add_argument("--variants", help="default: all that are served")
     parser.add_argument("--seed", type=int, default=1, help="of the sampling (default: 1)")
     add_model_arguments(parser)
 
@@ -45,21 +51,19 @@ def run(args: argparse.Namespace) -> int:
 
     from pal.models.consistency import ConsistencyModel
 
-    variants, tuned = parse_variants(args.variants), chosen_selection(args.selection)
+    page = served(args.adapters)
+    variants, tuned = chosen_variants(args.variants, page), chosen_selection(args.selection, page)
     conversations = read_conversations(args.data)[: args.limit or None]
-    settings = describe_models(args.data, variants, args.adapters, tuned) | {
+    settings = describe_models(args.data, variants, tuned) | {
         "decoding": asdict(Decoding()),
         "seed": args.seed,
     }
     judge: ConsistencyScorer = ConsistencyModel.load()
-    with opened(variants, args.adapters) as responder:
-        settings["engine"] = {
-            "name": responder.engine.identity.engine,
-            "quantisation": responder.engine.identity.quantisation,
-        }
+    with opened(page, variants) as responder:
+        settings["engine"] = describe_engine(responder.engine)
         asked = replace(responder, settings=tuned.used, consistency=judge)
         held = [
-            (one, list(hold(one, asked, variants, args.seed)))
+            (one, list(hold(one, asked, variants.names, args.seed)))
             for one in tqdm(conversations, unit="conversation")
         ]
     results = as_json(settings, held)

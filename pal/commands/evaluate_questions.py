@@ -10,10 +10,16 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from pal.chat.variants import shipped
 from pal.commands.evaluate import add_model_arguments
-from pal.errors import DataError
-from pal.evaluation.contenders import chosen_selection, describe_models, opened, parse_variants, software
+from pal.evaluation.contenders import (
+    chosen_selection,
+    chosen_variants,
+    describe_engine,
+    describe_models,
+    opened,
+    served,
+    software,
+)
 from pal.evaluation.questions import BENCHMARK, ask, read_questions, report, summary
 
 
@@ -21,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``python -m pal evaluate-questions``."""
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--data", type=Path, default=BENCHMARK, help="questions file; default: the benchmark")
-    parser.add_argument("--variants", default=",".join(shipped().selecting), help="default: stage1,aligned")
+    parser.add_argument("--variants", help="default: all that are served and select")
     add_model_arguments(parser)
 
 
@@ -33,21 +39,20 @@ def run(args: argparse.Namespace) -> int:
         CheckpointError: a model is missing.
         EngineError: a variant failed.
     """
-    variants = [variant for variant in parse_variants(args.variants) if variant in shipped().selecting]
-    if not variants:
-        raise DataError(f"--variants is “{args.variants}”; only {', '.join(shipped().selecting)} select.")
-    questions, tuned = read_questions(args.data), chosen_selection(args.selection)
-    settings = describe_models(args.data, variants, args.adapters, tuned) | {
+    page = served(args.adapters)
+    variants = chosen_variants(args.variants, page, selecting=True)
+    questions, tuned = read_questions(args.data), chosen_selection(args.selection, page)
+    settings = describe_models(args.data, variants, tuned) | {
         "pure_pal": {name: asdict(values) for name, values in tuned.pure.items()},
         "cosine_threshold": tuned.cosine_threshold,
     }
-    with opened(variants, args.adapters) as responder:
-        settings["engine"] = {
-            "name": responder.engine.identity.engine,
-            "quantisation": responder.engine.identity.quantisation,
-        }
-        turns = ask(questions, variants, responder)
-    results = {"settings": settings | {"software": software()}, **report(questions, turns, variants, tuned)}
+    with opened(page, variants) as responder:
+        settings["engine"] = describe_engine(responder.engine)
+        turns = ask(questions, variants.names, responder)
+    results = {
+        "settings": settings | {"software": software()},
+        **report(questions, turns, variants.names, tuned),
+    }
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     print(summary(results))

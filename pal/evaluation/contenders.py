@@ -1,108 +1,137 @@
-"""Who replies in an evaluation (the page's variants, the untuned base, further adapters, ablations),
-what is opened for it, and what the results name.
+"""Who replies in an evaluation (the variants that are served, the untuned base, further adapters,
+ablations), what is opened for it, and what the results name.
 """
 
 from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pal import engines
 from pal.chat.responder import Encoder, Responder
 from pal.chat.selection import PURE, TunedSelection, read_selection
-from pal.chat.variants import shipped
+from pal.chat.variants import Variant, Variants, read_variants
 from pal.dialogue.prompt import Renderer
 from pal.errors import DataError
 from pal.evaluation.walk import GOLD, NOTHING, PREDICTED
 from pal.files import sha256
-from pal.models.adapters import adapter_path
 from pal.models.bases import BASE
 from pal.settings import Settings
 
 GOLD_REPLIES = "gold"  # the data's own replies, scored beside the contenders'
 UNTUNED = "untuned"
-ENDS = {NOTHING: "none", GOLD: "oracle"}  # of the ablations' names
+ENDS = {NOTHING: "none", GOLD: "oracle"}  # of the names of ablations
 
 
 @dataclass(frozen=True)
 class Contender:
     """One row of an evaluation.
 
-    ``name``: in files and results. ``variant``: the page's variant whose
-    prompt and selection settings it has. ``adapter``: PEFT folder, None for
-    the untuned base. ``choice``: who chooses the sentence; see
-    ``pal.evaluation.walk.CHOICES``.
+    ``name``: in files and results. ``variant``: its adapter, and whose strategy,
+    prompt and selection settings it has. ``choice``: who chooses the sentence;
+    see ``pal.evaluation.walk.CHOICES``.
     """
 
     name: str
-    variant: str
-    adapter: Path | None
+    variant: Variant
     choice: str = PREDICTED
 
     @property
     def selects(self) -> bool:
         """It has persona turns."""
-        return shipped()[self.variant].selects
+        return self.variant.selects
 
     @property
     def predicts(self) -> bool:
         """It selects by itself."""
         return self.selects and self.choice == PREDICTED
 
-    @property
-    def adapter_hash(self) -> str | None:
-        """SHA-256 of the adapter's weights; None for the untuned base."""
-        return sha256(self.adapter / "adapter_model.safetensors") if self.adapter else None
+    def ablation(self, choice: str) -> Contender:
+        """The same, told what to select."""
+        return replace(self, name=f"{self.name}-{ENDS[choice]}", choice=choice)
 
     def to_json(self, tuned: TunedSelection) -> dict[str, Any]:
         """What determines its replies, as plain JSON."""
-        found = {
-            "variant": self.variant,
+        content = {
+            "variant": self.variant.name,
             "choice": self.choice,
             "base": BASE.sha256,
-            "adapter": self.adapter_hash,
+            "adapter": weights_hash(self.variant),
         }
         for title, settings in (("selection", tuned.used), ("pure_pal", tuned.pure)):
-            if self.predicts and self.variant in settings:
-                found[title] = asdict(settings[self.variant])
-        return found
+            if self.predicts and self.variant.name in settings:
+                content[title] = asdict(settings[self.variant.name])
+        return content
 
 
-def parent(name: str) -> tuple[str, str | None]:
-    """The contender that an ablation ablates and what that is told; of others the name itself and None."""
-    for choice, told in ((NOTHING, "no selection"), (GOLD, "gold sentence")):
-        stem = name.removesuffix(f"-{ENDS[choice]}")
-        if stem != name:
-            return stem, told
-    return name, None
+def served(adapters: Path | None = None) -> Settings:
+    """The settings of what is served, from the environment: what is measured by default.
+
+    Args:
+        adapters: instead of theirs, where given.
+
+    Raises:
+        SettingsError: an unknown ``PAL_*`` name, or a value that cannot be.
+    """
+    settings = Settings.from_env(os.environ)
+    return replace(settings, adapters=adapters) if adapters else settings
+
+
+def chosen_variants(names: str | None, settings: Settings, *, selecting: bool = False) -> Variants:
+    """The served variants of a comma-separated list; all without one.
+
+    Args:
+        selecting: leave out those that select nothing.
+
+    Raises:
+        DataError: one is unknown, or none is left.
+    """
+    known = read_variants(settings)
+    listed = (
+        known.names if names is None else tuple(name.strip() for name in names.split(",") if name.strip())
+    )
+    chosen = known.only(tuple(dict.fromkeys(listed)))
+    if selecting:
+        chosen = chosen.only(chosen.selecting)
+    if not len(chosen):
+        able = known.selecting if selecting else known.names
+        raise DataError(f"--variants is “{names}”; choose among {', '.join(able)}.")
+    return chosen
+
+
+def chosen_selection(name: str | None, settings: Settings) -> TunedSelection:
+    """The selection settings that ``--selection`` names; without it those that
+    are served, pure PAL while the repository has none tuned.
+
+    Raises:
+        DataError: the file cannot be used.
+    """
+    untuned = settings.selection == Settings().selection and not settings.selection.is_file()
+    path = name or (PURE if untuned else settings.selection)
+    return read_selection(path, read_variants(settings).selecting)
 
 
 @contextmanager
-def opened(
-    variants: Sequence[str], adapters: Path | Mapping[str, Path | None], *, prior: bool = True
-) -> Iterator[Responder]:
-    """A responder over the CPU engine; closed afterwards.
+def opened(settings: Settings, variants: Variants, *, prior: bool = True) -> Iterator[Responder]:
+    """A responder over the engine that serves; closed afterwards.
 
     Args:
-        adapters: the folder of the adapters, or each variant's (None: the plain base).
         prior: with the sentence encoder.
 
     Raises:
         CheckpointError: the base, the encoder or an adapter is missing.
     """
-    from pal import engines
-
-    if isinstance(adapters, Path):
-        adapters = shipped(adapters).adapters
-    engine = engines.open(Settings.from_env(os.environ), {name: adapters[name] for name in variants})
+    engine = engines.open(settings, variants.adapters)
     try:
-        encoder = open_encoder() if prior else None
-        yield Responder(engine, Renderer(engine.tokenizer), shipped(), encoder=encoder)
+        yield Responder(
+            engine, Renderer(engine.tokenizer), variants, encoder=open_encoder() if prior else None
+        )
     finally:
         engine.close()
 
@@ -126,54 +155,36 @@ def open_renderer() -> Renderer:
     return Renderer(BaseTokenizer(base_tokenizer_path()))
 
 
-def chosen_selection(name: str | None) -> TunedSelection:
-    """The settings that ``--selection`` names; without it the page's, if there are any.
+def weights_hash(variant: Variant) -> str | None:
+    """SHA-256 of a variant's adapter weights; None for the plain base.
 
     Raises:
-        DataError: the file cannot be used.
+        DataError: there are none.
     """
-    if name is None:
-        default = Settings().selection
-        return read_selection(default if default.is_file() else PURE, shipped().selecting)
-    return read_selection(name, shipped().selecting)
+    return sha256(variant.adapter / "adapter_model.safetensors") if variant.adapter else None
 
 
-def parse_variants(text: str) -> tuple[str, ...]:
-    """Variants of a comma-separated list, each once.
-
-    Raises:
-        DataError: one is unknown, or there is none.
-    """
-    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    if not names:
-        raise DataError(f"No variant is named; choose among {', '.join(shipped().names)}.")
-    return shipped().only(names).names
-
-
-def adapter_hashes(variants: Sequence[str], adapters: Path) -> dict[str, str]:
-    """SHA-256 of each variant's adapter weights.
-
-    Raises:
-        CheckpointError: an adapter is missing.
-    """
-
-    return {
-        variant: sha256(adapter_path(variant, adapters) / "adapter_model.safetensors") for variant in variants
-    }
-
-
-def describe_models(
-    data: Path, variants: Sequence[str], adapters: Path, tuned: TunedSelection
-) -> dict[str, object]:
+def describe_models(data: Path, variants: Variants, tuned: TunedSelection) -> dict[str, object]:
     """What determines the answers to ``data``, as plain JSON.
 
     Raises:
-        CheckpointError: an adapter is missing.
+        DataError: an adapter is missing.
     """
     return {
         "data": {"file": data.name, "sha256": sha256(data)},
-        "adapters": adapter_hashes(variants, adapters),
+        "adapters": {variant.name: weights_hash(variant) for variant in variants},
         "selection": {name: asdict(values) for name, values in tuned.used.items()},
+    }
+
+
+def describe_engine(engine: engines.Engine) -> dict[str, str]:
+    """What replied, as plain JSON; the fingerprint is equal when all is."""
+    identity = engine.identity
+    return {
+        "name": identity.engine,
+        "quantisation": identity.quantisation,
+        "version": identity.version,
+        "fingerprint": identity.fingerprint,
     }
 
 

@@ -35,7 +35,7 @@ class Journal:
     """
 
     def __init__(self, path: Path, settings: dict[str, Any]):
-        self._path = path
+        self.path = path
         self._done: dict[str, Any] = {}
         settings = json.loads(json.dumps(settings))
         lines = self._complete_lines()
@@ -46,12 +46,12 @@ class Journal:
             path.write_text(json.dumps(settings) + "\n", encoding="utf-8")
 
     def _complete_lines(self) -> list[str]:
-        if not self._path.is_file():
+        if not self.path.is_file():
             return []
-        content = self._path.read_bytes()
+        content = self.path.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
         if len(whole) < len(content):
-            os.truncate(self._path, len(whole))
+            os.truncate(self.path, len(whole))
         return whole.decode("utf-8").splitlines()
 
     def _load(self, lines: list[str], settings: dict[str, Any]) -> None:
@@ -59,11 +59,11 @@ class Journal:
             found, *entries = [json.loads(line) for line in lines]
             self._done = {entry["key"]: entry["value"] for entry in entries}
         except (ValueError, TypeError, KeyError):
-            raise DataError(f"{self._path} is damaged; delete it and start again.") from None
+            raise DataError(f"{self.path} is damaged; delete it and start again.") from None
         if found != settings:
             changed = sorted(name for name in {*found, *settings} if found.get(name) != settings.get(name))
             raise DataError(
-                f"{self._path} belongs to a run with other settings ({', '.join(changed)}); "
+                f"{self.path} belongs to a run with other settings ({', '.join(changed)}); "
                 "choose another folder with --out, or delete that file."
             )
 
@@ -79,7 +79,7 @@ class Journal:
 
     def add(self, key: str, value: Any) -> None:
         """Record a finished piece; it survives a kill from here on."""
-        with self._path.open("a", encoding="utf-8") as file:
+        with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"key": key, "value": value}, ensure_ascii=False) + "\n")
             file.flush()
             os.fsync(file.fileno())
@@ -109,15 +109,27 @@ class Record:
         chosen = all(answer.pure_probabilities for answer in found) or not self.contender.predicts
         return (replied or not generate) and (chosen or not pure)
 
-    def add_answers(
-        self, dialogue: MeasuredDialogue, turns: list[WalkedTurn], engine: dict[str, str]
-    ) -> None:
-        """Keep a walk, and what engine made it."""
-        if self._journal.get("engine") != engine:
+    def use_engine(self, engine: dict[str, str]) -> None:
+        """Note what engine replies from here on.
+
+        Raises:
+            DataError: the replies that are there are another engine's, as far as
+                it was noted (earlier versions noted name and quantisation only).
+        """
+        earlier = self.engine or {}
+        changed = [name for name, value in earlier.items() if engine.get(name) != value]
+        if changed:
+            raise DataError(
+                f"{self._journal.path} holds replies of another engine ({', '.join(changed)}); "
+                "choose another folder with --out, or delete that file."
+            )
+        if earlier != engine:
             self._journal.add("engine", engine)
-        self._journal.add(
-            f"walk {dialogue.id}", [asdict(turn.answers[self.contender.variant]) for turn in turns]
-        )
+
+    def add_answers(self, dialogue: MeasuredDialogue, turns: list[WalkedTurn]) -> None:
+        """Keep a walk."""
+        answers = [asdict(turn.answers[self.contender.variant.name]) for turn in turns]
+        self._journal.add(f"walk {dialogue.id}", answers)
 
     def answers(self, dialogue: MeasuredDialogue) -> list[Answer]:
         """One per turn of the dialogue; without replies where nothing was generated."""
@@ -141,7 +153,7 @@ class Record:
 
     @property
     def engine(self) -> dict[str, str] | None:
-        """Name and quantisation of the engine that replied."""
+        """The engine that replied; see ``pal.evaluation.contenders.describe_engine``."""
         return self._journal.get("engine")
 
     def likelihoods(self, dialogue: MeasuredDialogue) -> list[Likelihood] | None:

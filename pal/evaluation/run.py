@@ -17,9 +17,17 @@ import numpy as np
 
 from pal.chat.responder import Encoder, Responder
 from pal.chat.selection import TunedSelection
+from pal.chat.variants import Variants
 from pal.engines.base import Decoding
 from pal.errors import CheckpointError
-from pal.evaluation.contenders import GOLD_REPLIES, Contender, open_encoder, open_renderer, opened
+from pal.evaluation.contenders import (
+    GOLD_REPLIES,
+    Contender,
+    describe_engine,
+    open_encoder,
+    open_renderer,
+    opened,
+)
 from pal.evaluation.journal import Journal, Record
 from pal.evaluation.perplexity import GoldReplyScorer
 from pal.evaluation.relevance import EmbeddingRelevance, Relevance
@@ -27,6 +35,7 @@ from pal.evaluation.turns import Choice, MeasuredDialogue
 from pal.evaluation.walk import GREEDY, OncePerTurn, Walk, WalkSettings
 from pal.files import sha256
 from pal.models.consistency import ConsistencyModel
+from pal.settings import Settings
 
 
 class Consistency(Protocol):
@@ -62,7 +71,7 @@ def walk(task: Run, record: Record, opened: Callable[[], AbstractContextManager[
         return
     contender = record.contender
     settings = WalkSettings(
-        (contender.variant,),
+        (contender.variant.name,),
         task.tuned.used,
         task.tuned.pure,
         task.generate,
@@ -73,12 +82,9 @@ def walk(task: Run, record: Record, opened: Callable[[], AbstractContextManager[
     )
     with opened() as responder:
         walker = Walk(responder, settings)
-        engine = {
-            "name": responder.engine.identity.engine,
-            "quantisation": responder.engine.identity.quantisation,
-        }
+        record.use_engine(describe_engine(responder.engine))
         for dialogue in _progress(missing, record, "selections and replies"):
-            record.add_answers(dialogue, walker.dialogue(dialogue), engine)
+            record.add_answers(dialogue, walker.dialogue(dialogue))
 
 
 def score_gold_replies(task: Run, record: Record, load: Callable[[], GoldReplyScorer]) -> None:
@@ -170,18 +176,21 @@ def open_records(
     return records
 
 
-def work(task: Run, records: dict[str, Record], consistency: Path) -> None:
-    """Run every stage that is asked for and not done, each model loaded once at most."""
+def work(task: Run, records: dict[str, Record], settings: Settings, consistency: Path) -> None:
+    """Run every stage that is asked for and not done, each model loaded once at most.
+
+    Raises:
+        DataError: a folder's earlier replies are of another engine.
+    """
     for record in records.values():
         one = record.contender
         if one:
-            adapters = {one.variant: one.adapter}
-            walk(task, record, partial(opened, (one.variant,), adapters, prior=one.predicts))
+            walk(task, record, partial(opened, settings, Variants((one.variant,)), prior=one.predicts))
         if one and task.perplexity:
             score_gold_replies(
                 task,
                 record,
-                lambda adapter=one.adapter: GoldReplyScorer.from_adapter(adapter, open_renderer()),
+                lambda adapter=one.variant.adapter: GoldReplyScorer.from_adapter(adapter, open_renderer()),
             )
     load_consistency, load_encoder = cache(partial(ConsistencyModel.load, consistency)), cache(open_encoder)
     if task.choice.labelled:

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from pal.chat.responder import Responder
-from pal.chat.variants import shipped
 from pal.commands import evaluate
+from pal.commands.main import main
 from pal.engines.base import Decoding
 from pal.errors import CheckpointError, DataError, EngineError
 from pal.evaluation import run as stages
 from pal.evaluation.perplexity import Likelihood
+from pal.files import sha256
 from tests.evaluation.fakes import ScriptedEngine, WordEncoder, renderer, text_of
 
 PERSONA = ["i sail at weekends .", "i have a parrot .", "i cook ."]
@@ -97,9 +98,9 @@ def models(monkeypatch, tmp_path):
     engine.consistency, engine.relevance, engine.opened = Consistency(), Relevance(), []
 
     @contextmanager
-    def opened(variants, adapters, prior):
-        engine.opened.append((variants, adapters, prior))
-        yield Responder(engine, renderer(), shipped(), encoder=WordEncoder() if prior else None)
+    def opened(settings, variants, prior):
+        engine.opened.append((variants.adapters, prior))
+        yield Responder(engine, renderer(), variants, encoder=WordEncoder() if prior else None)
 
     def load_consistency(folder):
         engine.opened.append("consistency")
@@ -120,10 +121,11 @@ def models(monkeypatch, tmp_path):
     return engine
 
 
-def write_adapter(folder):
+def write_adapter(folder, content=""):
     folder.mkdir(parents=True)
     (folder / "adapter_config.json").write_text(json.dumps({"task_type": folder.name}))
-    (folder / "adapter_model.safetensors").write_text(folder.name)
+    (folder / "adapter_model.safetensors").write_text(content or folder.name)
+    return folder
 
 
 @pytest.fixture
@@ -251,9 +253,9 @@ def test_the_untuned_base_and_further_adapters_are_prompted_like_a_variant(model
         data, tmp_path / "out", "--variants", "baseline", "--untuned", "--extra", f"dpo={other}:aligned"
     )
     assert models.opened[:3] == [
-        (("baseline",), {"baseline": tmp_path / "adapters" / "baseline"}, False),
-        (("baseline",), {"baseline": None}, False),
-        (("aligned",), {"aligned": other}, True),
+        ({"baseline": tmp_path / "adapters" / "baseline"}, False),
+        ({"baseline": None}, False),
+        ({"aligned": other}, True),
     ]
     assert list(results["contenders"]) == ["baseline", "untuned", "dpo", "gold"]
     assert results["settings"]["contenders"]["untuned"]["adapter"] is None
@@ -348,6 +350,37 @@ def test_other_replies_are_refused_by_what_differs(models, data, tmp_path):
         run(data, tmp_path / "out")
 
 
+def rewrite_engine(progress, **fields):
+    """The engine that a journal notes, with other fields; None leaves one out."""
+    lines = [json.loads(line) for line in progress.read_text().splitlines()]
+    [noted] = [line["value"] for line in lines if line.get("key") == "engine"]
+    noted.update(fields)
+    for name in [name for name, value in noted.items() if value is None]:
+        del noted[name]
+    progress.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_replies_of_another_engine_are_refused_and_those_of_earlier_versions_stay(models, data, tmp_path):
+    out = tmp_path / "out"
+    options = ["--variants", "stage1", "--no-consistency", "--no-relevance", "--no-perplexity"]
+    results, _ = run(data, out, *options, "--limit", "3")
+    identity = models.identity
+    assert results["settings"]["contenders"]["stage1"]["engine"] == {
+        "name": "scripted", "quantisation": "none", "version": "0", "fingerprint": identity.fingerprint,
+    }  # fmt: skip
+    journal = out / "progress" / "stage1.jsonl"
+    whole = journal.read_text()
+    rewrite_engine(journal, version=None, fingerprint=None)  # as earlier versions noted it
+    results, _ = run(data, out, *options)
+    assert results["settings"]["contenders"]["stage1"]["engine"]["fingerprint"] == identity.fingerprint
+    journal.write_text(whole)
+    rewrite_engine(journal, fingerprint="another", quantisation="Q8_0")
+    with pytest.raises(
+        DataError, match=r"stage1.jsonl holds .* another engine \(quantisation, fingerprint\)"
+    ):
+        run(data, out, *options)
+
+
 def test_pure_pal_is_measured_in_its_own_history(models, data, tmp_path):
     settings = tmp_path / "selection.json"
     settings.write_text(json.dumps({"stage1": {"none_bias": 50.0}}))
@@ -413,6 +446,43 @@ def test_a_failing_variant_names_the_turn(models, data, tmp_path):
 def test_bad_arguments_are_named(models, data, tmp_path, options, message):
     with pytest.raises(DataError, match=message):
         run(data, tmp_path / "out", *options)
+
+
+def test_what_is_served_is_measured_unless_a_flag_says_otherwise(models, data, tmp_path, monkeypatch):
+    served = tmp_path / "served.json"
+    served.write_text(json.dumps({"stage1": {"none_bias": 50.0}}))
+    monkeypatch.setenv("PAL_ADAPTERS", str(tmp_path / "adapters"))
+    monkeypatch.setenv("PAL_SELECTION", str(served))
+    options = ["--data", str(data), "--variants", "stage1", "--consistency", str(tmp_path / "consistency")]
+
+    def measured(out, *further):
+        assert main(["evaluate", *options, "--out", str(out), *further]) == 0
+        return json.loads((out / "results.json").read_text())["settings"]["contenders"]["stage1"]
+
+    found = measured(tmp_path / "served")
+    assert found["adapter"] == sha256(tmp_path / "adapters" / "stage1" / "adapter_model.safetensors")
+    assert found["selection"]["none_bias"] == 50.0
+    other = write_adapter(tmp_path / "elsewhere" / "stage1", "elsewhere").parent
+    found = measured(tmp_path / "flags", "--adapters", str(other), "--selection", "pure")
+    assert found["adapter"] == sha256(other / "stage1" / "adapter_model.safetensors")
+    assert "selection" not in found
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("evaluate", "--data", "d.jsonl", "--out", "out"),
+        ("tune", "--data", "d.jsonl"),
+        ("evaluate-questions", "--out", "out.json"),
+        ("evaluate-conversations", "--out", "out.json"),
+        ("evaluate-answers", "--out", "out.json"),
+    ],
+)
+def test_settings_that_would_stop_the_page_stop_what_measures_it(command, monkeypatch, capsys):
+    monkeypatch.setattr("pal.models.consistency.ConsistencyModel.load", lambda *_: None)
+    monkeypatch.setenv("PAL_ADAPTER", "somewhere")
+    assert main(list(command)) == 1
+    assert "Unknown setting PAL_ADAPTER." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["baseline", "gold"])

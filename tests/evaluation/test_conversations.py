@@ -72,8 +72,8 @@ def held(tmp_path, monkeypatch):
         )
 
         @contextmanager
-        def opened(variants, adapters, *, prior=True):
-            yield Responder(engine, renderer(), shipped(), encoder=WordEncoder())
+        def opened(settings, variants):
+            yield Responder(engine, renderer(), variants, encoder=WordEncoder())
 
         monkeypatch.setattr(evaluate_conversations, "opened", opened)
         monkeypatch.setattr("pal.models.consistency.ConsistencyModel.load", Judge)

@@ -111,12 +111,11 @@ def test_every_selector_is_reported_with_every_pick_and_kind(tmp_path, monkeypat
     selection.write_text(json.dumps({"stage1": {"prior_weight": 20.0, "prior_threshold": 0.2}}))
 
     @contextmanager
-    def opened(variants, adapters):
+    def opened(settings, variants):
         engine = ScriptedEngine(lambda variant, prompt, options: (0.3, 0.4, 0.3))
-        yield Responder(engine, renderer(), shipped(), encoder=WordEncoder())
+        yield Responder(engine, renderer(), variants, encoder=WordEncoder())
 
     monkeypatch.setattr(evaluate_questions, "opened", opened)
-    monkeypatch.setattr("pal.evaluation.contenders.adapter_hashes", lambda variants, adapters: {})
     parser = argparse.ArgumentParser()
     evaluate_questions.add_arguments(parser)
     out = tmp_path / "deep" / "out.json"
