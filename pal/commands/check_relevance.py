@@ -44,13 +44,13 @@ def run(args: argparse.Namespace) -> int:
     from pal.models.bases import load_base_model
 
     choice = choose_turns(read_dialogues(args.data), seed=args.seed, part=args.part)
-    found = trials(choice.dialogues, args.limit, args.seed)
+    drawn = trials(choice.dialogues, args.limit, args.seed)
     scorers = {
         USED: EmbeddingRelevance(open_encoder()),
         COMPARED: LikelihoodRatio(load_base_model(), open_renderer()),
     }
     data = {"file": args.data.name, "sha256": sha256(args.data), "part": args.part}
-    results = {"data": data, "seed": args.seed, **check(found, scorers, args.seed)}
+    results = {"data": data, "seed": args.seed, **check(drawn, scorers, args.seed)}
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     for name, measured in results["measures"].items():

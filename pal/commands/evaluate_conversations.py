@@ -61,15 +61,15 @@ def run(args: argparse.Namespace) -> int:
     judge: ConsistencyScorer = ConsistencyModel.load()
     with opened(page, variants) as responder:
         settings["engine"] = describe_engine(responder.engine)
-        asked = replace(responder, settings=tuned.used, consistency=judge)
+        judging = replace(responder, settings=tuned.used, consistency=judge)
         held = [
-            (one, list(hold(one, asked, variants.names, args.seed)))
-            for one in tqdm(conversations, unit="conversation")
+            (conversation, list(hold(conversation, judging, variants.names, args.seed)))
+            for conversation in tqdm(conversations, unit="conversation")
         ]
     results = as_json(settings, held)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     for variant, numbers in results["signs"].items():
-        print(f"{variant:<9}" + "  ".join(f"{name} {one['value']:.3f}" for name, one in numbers.items()))
+        print(f"{variant:<9}" + "  ".join(f"{name} {share['value']:.3f}" for name, share in numbers.items()))
     print(f"Written: {args.out}")
     return 0

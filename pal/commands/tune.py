@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
             dialogue_turns += [(dialogue.turns[place].labels, walked[place]) for place in dialogue.measured]
         answers = ask(questions, variants.names, responder)
     question_turns = [(item.labels, turn) for item, turn in zip(questions, answers, strict=True)]
-    tuned, found = tune(variants.names, dialogue_turns, question_turns)
+    tuned, chosen = tune(variants.names, dialogue_turns, question_turns)
     material = {
         "data": {"file": args.data.name, "sha256": sha256(args.data), "turns": len(dialogue_turns)},
         "questions": {"file": args.questions.name, "sha256": sha256(args.questions), "count": len(questions)},
@@ -71,9 +71,9 @@ def run(args: argparse.Namespace) -> int:
     write_selection(
         out,
         tuned,
-        {"objective": OBJECTIVE, "chosen": found, **material},
+        {"objective": OBJECTIVE, "chosen": chosen, **material},
     )
-    for variant, candidates in found.items():
+    for variant, candidates in chosen.items():
         for name, values in candidates.items():
             shown = ", ".join(f"{key} {value:.3f}" for key, value in values.items() if key != "settings")
             print(f"{variant} {name}: {values['settings']}: {shown}")

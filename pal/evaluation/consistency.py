@@ -53,8 +53,8 @@ def _label(path: Path, number: int, fields: dict[str, Any]) -> int | None:
     for name in ("premise", "hypothesis"):
         text = fields.get(name)
         if not isinstance(text, str):
-            found = "nothing" if text is None else type(text).__name__
-            raise DataError(f"{path}, line {number}: “{name}” must be text, found {found}.")
+            kind = "nothing" if text is None else type(text).__name__
+            raise DataError(f"{path}, line {number}: “{name}” must be text, found {kind}.")
         if any("\ud800" <= character <= "\udfff" for character in text):
             raise DataError(f"{path}, line {number}: “{name}” holds half of a character (a lone surrogate).")
     label = fields.get("label")
@@ -84,7 +84,7 @@ def measure(rows: Sequence[PairRow], probabilities: np.ndarray, with_mistakes: b
     kinds = [str(row.fields["kind"]) if row.fields.get("kind") is not None else None for row in rows]
     report = full_report(probabilities, gold, (sides[0] * sides[1]).sum(axis=1), kinds)
     if with_mistakes:
-        report["worst_mistakes"] = [asdict(one) for one in worst_mistakes(pairs, probabilities, gold)]
+        report["worst_mistakes"] = [asdict(mistake) for mistake in worst_mistakes(pairs, probabilities, gold)]
     return report
 
 
@@ -184,8 +184,8 @@ def calibration_error(bins: Sequence[CalibrationBin]) -> float:
 
     Source: Guo et al. 2017 (arXiv 1706.04599), equation 5.
     """
-    pairs = sum(one.pairs for one in bins)
-    return sum(one.pairs / pairs * abs(one.accuracy - one.confidence) for one in bins)
+    pairs = sum(bin.pairs for bin in bins)
+    return sum(bin.pairs / pairs * abs(bin.accuracy - bin.confidence) for bin in bins)
 
 
 def cosine_threshold(cosines: np.ndarray, gold: np.ndarray) -> float:
@@ -246,7 +246,7 @@ def full_report(
     return {
         "model": asdict(classification(gold, verdicts)),
         "calibration_error": calibration_error(bins),
-        "calibration_bins": [asdict(one) for one in bins],
+        "calibration_bins": [asdict(bin) for bin in bins],
         "always_neutral": asdict(classification(gold, np.full(len(gold), NEUTRAL))),
         "cosine": {
             "threshold": threshold,
@@ -270,13 +270,13 @@ def as_text(report: dict[str, Any]) -> str:
         scores = "".join(f"{figures['classes'][name]['f1']:18.3f}" for name in LABELS)
         lines.append(f"{title:24}{figures['macro_f1']:9.3f}{figures['accuracy']:10.3f}  {scores}")
     lines += ["", f"{'':24}{'precision':>10}{'recall':>10}{'F1':>10}{'pairs':>10}"]
-    for name, one in report["model"]["classes"].items():
-        values = "".join(f"{one[key]:10.3f}" for key in ("precision", "recall", "f1"))
-        lines.append(f"{name:24}{values}{one['support']:10,}")
+    for name, figures in report["model"]["classes"].items():
+        values = "".join(f"{figures[key]:10.3f}" for key in ("precision", "recall", "f1"))
+        lines.append(f"{name:24}{values}{figures['support']:10,}")
     lines += ["", f"{'label (down), verdict':24}" + "".join(f"{name:>15}" for name in LABELS)]
     for name, counts in zip(LABELS, report["model"]["confusion"], strict=True):
         lines.append(f"{name:24}" + "".join(f"{count:15,}" for count in counts))
     lines += ["", f"expected calibration error (top label, {BINS} bins): {report['calibration_error']:.4f}"]
-    for kind, one in report["accuracy_by_kind"].items():
-        lines.append(f"  {kind:26}accuracy {one['accuracy']:.3f} of {one['pairs']:,}")
+    for kind, figures in report["accuracy_by_kind"].items():
+        lines.append(f"  {kind:26}accuracy {figures['accuracy']:.3f} of {figures['pairs']:,}")
     return "\n".join(lines)

@@ -65,15 +65,17 @@ def read_conversations(path: Path) -> list[Conversation]:
     Raises:
         DataError: a malformed row.
     """
-    found = []
+    conversations = []
     for number, row in read_jsonl(path):
         try:
-            found.append(Conversation(str(row["id"]), Persona.parse(row["persona"]), tuple(row["turns"])))
+            conversations.append(
+                Conversation(str(row["id"]), Persona.parse(row["persona"]), tuple(row["turns"]))
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{path}, line {number}: needs id, persona and turns ({error}).") from None
-    if not found:
+    if not conversations:
         raise DataError(f"{path}: no conversations in it.")
-    return found
+    return conversations
 
 
 def hold(
@@ -138,10 +140,10 @@ def count(
                 before.append(reply.text)
     return {
         variant: {
-            name: Bootstrap(owners[variant]).estimate(mean_of([row[name] for row in found]))
+            name: Bootstrap(owners[variant]).estimate(mean_of([row[name] for row in own]))
             for name in (*SIGNS, "words")
         }
-        for variant, found in rows.items()
+        for variant, own in rows.items()
     }
 
 
@@ -154,7 +156,7 @@ def as_json(
         "settings": {**settings, "software": software()},
         "counts": {"conversations": len(held), "turns": sum(len(turns) for _, turns in held)},
         "signs": {
-            variant: {name: one.to_json() for name, one in numbers.items()}
+            variant: {name: share.to_json() for name, share in numbers.items()}
             for variant, numbers in count(held).items()
         },
         "conversations": [
@@ -165,12 +167,12 @@ def as_json(
                     {
                         "user": message,
                         "replies": {
-                            one.variant: {
-                                "selected": one.selected,
-                                "reply": one.text,
-                                "verdicts": list(one.verdicts),
+                            reply.variant: {
+                                "selected": reply.selected,
+                                "reply": reply.text,
+                                "verdicts": list(reply.verdicts),
                             }
-                            for one in replies
+                            for reply in replies
                         },
                     }
                     for message, replies in turns

@@ -56,12 +56,12 @@ class Journal:
 
     def _load(self, lines: list[str], settings: dict[str, Any]) -> None:
         try:
-            found, *entries = [json.loads(line) for line in lines]
+            stored, *entries = [json.loads(line) for line in lines]
             self._done = {entry["key"]: entry["value"] for entry in entries}
         except (ValueError, TypeError, KeyError):
             raise DataError(f"{self.path} is damaged; delete it and start again.") from None
-        if found != settings:
-            changed = sorted(name for name in {*found, *settings} if found.get(name) != settings.get(name))
+        if stored != settings:
+            changed = sorted(name for name in {*stored, *settings} if stored.get(name) != settings.get(name))
             raise DataError(
                 f"{self.path} belongs to a run with other settings ({', '.join(changed)}); "
                 "choose another folder with --out, or delete that file."
@@ -104,9 +104,9 @@ class Record:
             return True
         if len(self._journal.get(f"walk {dialogue.id}") or ()) < len(dialogue.turns):
             return False
-        found = self.answers(dialogue)
-        replied = all(found[place].reply is not None for place in dialogue.measured)
-        chosen = all(answer.pure_probabilities for answer in found) or not self.contender.predicts
+        answers = self.answers(dialogue)
+        replied = all(answers[place].reply is not None for place in dialogue.measured)
+        chosen = all(answer.pure_probabilities for answer in answers) or not self.contender.predicts
         return (replied or not generate) and (chosen or not pure)
 
     def use_engine(self, engine: dict[str, str]) -> None:
@@ -135,15 +135,15 @@ class Record:
         """One per turn of the dialogue; without replies where nothing was generated."""
         if self.contender is None:
             return [gold_answer(turn) for turn in dialogue.turns]
-        found = self._journal.get(f"walk {dialogue.id}")
-        if found is None:
+        walked = self._journal.get(f"walk {dialogue.id}")
+        if walked is None:
             return [Answer(told_selection(turn, self.contender.choice)) for turn in dialogue.turns]
-        return [_answer(fields) for fields in found[: len(dialogue.turns)]]
+        return [_answer(fields) for fields in walked[: len(dialogue.turns)]]
 
     def replies(self, dialogue: MeasuredDialogue) -> list[str]:
         """The measured replies."""
-        found = self.answers(dialogue)
-        return [found[place].reply for place in dialogue.measured]
+        answers = self.answers(dialogue)
+        return [answers[place].reply for place in dialogue.measured]
 
     def selections(self, dialogue: MeasuredDialogue) -> list[int | None] | None:
         """What was selected on every turn; None without persona turns."""
@@ -158,37 +158,37 @@ class Record:
 
     def likelihoods(self, dialogue: MeasuredDialogue) -> list[Likelihood] | None:
         """Of the gold replies, turn by turn; those beyond the context are missing."""
-        found = self._journal.get(self._likelihood_key(dialogue))
-        return None if found is None else [Likelihood(*values) for values in found]
+        stored = self._journal.get(self._likelihood_key(dialogue))
+        return None if stored is None else [Likelihood(*values) for values in stored]
 
-    def add_likelihoods(self, dialogue: MeasuredDialogue, found: list[Likelihood]) -> None:
+    def add_likelihoods(self, dialogue: MeasuredDialogue, likelihoods: list[Likelihood]) -> None:
         """Keep one entry per turn that fits the context."""
-        values = [[one.log_probability, one.tokens] for one in found]
+        values = [[likelihood.log_probability, likelihood.tokens] for likelihood in likelihoods]
         self._journal.add(self._likelihood_key(dialogue), values)
 
     def consistency(self, dialogue: MeasuredDialogue) -> list[list[list[float]]] | None:
         """Probabilities [sentences][3] of every measured reply."""
         return self._journal.get(self._reply_key(f"consistency {self._model}", dialogue))
 
-    def add_consistency(self, dialogue: MeasuredDialogue, found: list[list[list[float]]]) -> None:
+    def add_consistency(self, dialogue: MeasuredDialogue, rows: list[list[list[float]]]) -> None:
         """Keep the probabilities of every measured reply."""
-        self._journal.add(self._reply_key(f"consistency {self._model}", dialogue), found)
+        self._journal.add(self._reply_key(f"consistency {self._model}", dialogue), rows)
 
     def relevance(self, dialogue: MeasuredDialogue) -> list[float | None] | None:
         """Of every measured reply; None where nobody had spoken."""
         return self._journal.get(self._reply_key("relevance cosine", dialogue))
 
-    def add_relevance(self, dialogue: MeasuredDialogue, found: list[float | None]) -> None:
+    def add_relevance(self, dialogue: MeasuredDialogue, scores: list[float | None]) -> None:
         """Keep the relevance of every measured reply."""
-        self._journal.add(self._reply_key("relevance cosine", dialogue), found)
+        self._journal.add(self._reply_key("relevance cosine", dialogue), scores)
 
     def cosines(self, dialogue: MeasuredDialogue) -> list[list[float]] | None:
         """The embedding prior of every measured turn, one per sentence."""
         return self._journal.get(f"cosines {dialogue.id} {len(dialogue.measured)}")
 
-    def add_cosines(self, dialogue: MeasuredDialogue, found: list[list[float]]) -> None:
+    def add_cosines(self, dialogue: MeasuredDialogue, rows: list[list[float]]) -> None:
         """Keep the prior of every measured turn."""
-        self._journal.add(f"cosines {dialogue.id} {len(dialogue.measured)}", found)
+        self._journal.add(f"cosines {dialogue.id} {len(dialogue.measured)}", rows)
 
     def _likelihood_key(self, dialogue: MeasuredDialogue) -> str:
         return f"perplexity {dialogue.id} {_digest([self.selections(dialogue), len(dialogue.turns)])}"

@@ -105,7 +105,7 @@ def win_rates(
     Args:
         first, second: one entry per row of ``bootstrap``, the same turns.
     """
-    results = np.array([compare(one, other, margin) for one, other in zip(first, second, strict=True)])
+    results = np.array([compare(mine, theirs, margin) for mine, theirs in zip(first, second, strict=True)])
     shares = {"win": results == 1, "tie": results == 0, "loss": results == -1, "win_rate": (results + 1) / 2}
     return {name: bootstrap.estimate(mean_of(values)).to_json() for name, values in shares.items()}
 
@@ -157,9 +157,9 @@ def selection_statistics(outcomes: Sequence[SelectionOutcome]) -> dict[str, Stat
 
 def perplexity_statistics(rows: Sequence[Row], name: str) -> dict[str, Statistic]:
     """Perplexity per token of the gold replies, over all turns and over persona-bearing ones."""
-    found = [row.replies[name].gold_likelihood or Likelihood(0.0, 0) for row in rows]
-    total = np.array([likelihood.log_probability for likelihood in found])
-    tokens = np.array([likelihood.tokens for likelihood in found], dtype=float)
+    likelihoods = [row.replies[name].gold_likelihood or Likelihood(0.0, 0) for row in rows]
+    total = np.array([likelihood.log_probability for likelihood in likelihoods])
+    tokens = np.array([likelihood.tokens for likelihood in likelihoods], dtype=float)
     persona = np.array([bool(row.gold.labels) for row in rows], dtype=float)
     return {
         "all_turns": _exp_minus(ratio_of(total, tokens)),
@@ -181,50 +181,54 @@ def reply_statistics(
         against_gold: compare with the gold replies too (not for themselves).
     """
     replies = [row.replies[name].answer.reply or "" for row in rows]
-    found = persona_statistics(rows, name, replies, idf) | parroting_statistics(rows, name, replies)
+    statistics = persona_statistics(rows, name, replies, idf) | parroting_statistics(rows, name, replies)
     if against_gold:
-        found |= overlap_statistics(replies, [row.gold.gold for row in rows])
-    found["words"] = mean_of([len(text_metrics.words(reply)) for reply in replies])
-    return found
+        statistics |= overlap_statistics(replies, [row.gold.gold for row in rows])
+    statistics["words"] = mean_of([len(text_metrics.words(reply)) for reply in replies])
+    return statistics
 
 
 def persona_statistics(
     rows: Sequence[Row], name: str, replies: Sequence[str], idf: Mapping[str, float]
 ) -> dict[str, Statistic]:
     """C.score, shares that entail and contradict, relevance (as far as measured), P.Cover, persona F1."""
-    found: dict[str, Statistic] = {}
+    statistics: dict[str, Statistic] = {}
     measured = [row.replies[name] for row in rows]
-    if all(one.consistency is not None for one in measured):
-        verdicts = [one.verdicts for one in measured]
+    if all(reply.consistency is not None for reply in measured):
+        verdicts = [reply.verdicts for reply in measured]
         for title, function in (("c_score", c_score), ("entails", entails), ("contradicts", contradicts)):
-            found[title] = mean_of([function(one) for one in verdicts])
-    if any(one.relevance is not None for one in measured):
-        found["relevance"] = ratio_of(
-            [one.relevance or 0.0 for one in measured], [one.relevance is not None for one in measured]
+            statistics[title] = mean_of([function(own) for own in verdicts])
+    if any(reply.relevance is not None for reply in measured):
+        statistics["relevance"] = ratio_of(
+            [reply.relevance or 0.0 for reply in measured],
+            [reply.relevance is not None for reply in measured],
         )
     personas = [row.persona.sentences for row in rows]
     pairs = list(zip(replies, personas, strict=True))
-    found["persona_coverage"] = mean_of([persona_coverage(reply, own, idf) for reply, own in pairs])
-    found["persona_f1"] = mean_of([persona_f1(reply, own) for reply, own in pairs])
-    return found
+    statistics["persona_coverage"] = mean_of([persona_coverage(reply, own, idf) for reply, own in pairs])
+    statistics["persona_f1"] = mean_of([persona_f1(reply, own) for reply, own in pairs])
+    return statistics
 
 
 def parroting_statistics(rows: Sequence[Row], name: str, replies: Sequence[str]) -> dict[str, Statistic]:
     """Parroting and longest copied run: of the selected sentence, over the
     turns that have one, and of the sentence that is copied most, over all."""
-    found: dict[str, Statistic] = {}
+    statistics: dict[str, Statistic] = {}
     selected = np.array([row.replies[name].answer.selected is not None for row in rows], dtype=float)
     for title, function in (("parrots", parrots), ("copied_run", longest_copied_run)):
         copied = [
             [float(function(reply, sentence)) for sentence in row.persona.sentences]
             for row, reply in zip(rows, replies, strict=True)
         ]
-        found[f"{title}_any"] = mean_of([max(one, default=0.0) for one in copied])
+        statistics[f"{title}_any"] = mean_of([max(row_values, default=0.0) for row_values in copied])
         if selected.any():
             chosen = [row.replies[name].answer.selected for row in rows]
-            own = [0.0 if place is None else one[place] for one, place in zip(copied, chosen, strict=True)]
-            found[f"{title}_selected"] = ratio_of(own, selected)
-    return found
+            own = [
+                0.0 if place is None else row_values[place]
+                for row_values, place in zip(copied, chosen, strict=True)
+            ]
+            statistics[f"{title}_selected"] = ratio_of(own, selected)
+    return statistics
 
 
 def overlap_statistics(replies: Sequence[str], golds: Sequence[str]) -> dict[str, Statistic]:
@@ -249,7 +253,7 @@ def distinct_statistic(texts: Sequence[str], order: int) -> Statistic:
     owners = [text_metrics.ngrams(text, order) for text in texts]
     number: dict[tuple[str, ...], int] = {}
     pairs = Counter(
-        (row, number.setdefault(ngram, len(number))) for row, found in enumerate(owners) for ngram in found
+        (row, number.setdefault(ngram, len(number))) for row, ngrams in enumerate(owners) for ngram in ngrams
     )
     rows = np.array([row for row, _ in pairs], dtype=int)
     types = np.array([kind for _, kind in pairs], dtype=int)

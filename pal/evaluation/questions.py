@@ -104,8 +104,8 @@ def measure(questions: Sequence[PlainQuestion], outcomes: Sequence[SelectionOutc
     kind that occurs, and the AUC answerable/none. Items of one persona are
     alike: intervals by bootstrap over personas."""
     bootstrap = Bootstrap([item.persona for item in questions])
-    right = np.array([is_right(found) for found in outcomes])
-    answerable = np.array([bool(found.labels) for found in outcomes])
+    right = np.array([is_right(outcome) for outcome in outcomes])
+    answerable = np.array([bool(outcome.labels) for outcome in outcomes])
     kinds = np.array([item.kind for item in questions])
     metrics = SelectionMetrics(outcomes)
     area = metrics.auc(np.ones(len(outcomes)))
@@ -123,9 +123,9 @@ def measure(questions: Sequence[PlainQuestion], outcomes: Sequence[SelectionOutc
     }
 
 
-def is_right(found: SelectionOutcome) -> bool:
+def is_right(outcome: SelectionOutcome) -> bool:
     """The pick is a label, or none where nothing answers."""
-    return found.selected in found.labels if found.labels else found.selected is None
+    return outcome.selected in outcome.labels if outcome.labels else outcome.selected is None
 
 
 def selectors(
@@ -133,14 +133,14 @@ def selectors(
 ) -> dict[str, SelectionOutcome]:
     """The outcome of every selector on one item: the prior alone, and of each
     variant pure PAL and the combination that the page uses."""
-    found = {"prior alone": cosine(item.labels, turn.cosines, tuned.cosine_threshold)}
+    outcomes = {"prior alone": cosine(item.labels, turn.cosines, tuned.cosine_threshold)}
     for variant in variants:
         for name, settings in (("pure PAL", tuned.pure), ("combined", tuned.used)):
             chosen = combine(
                 turn.answers[variant].model, turn.cosines, settings.get(variant, SelectionSettings())
             )
-            found[f"{variant} {name}"] = outcome(item.labels, chosen.selected, chosen.probabilities)
-    return found
+            outcomes[f"{variant} {name}"] = outcome(item.labels, chosen.selected, chosen.probabilities)
+    return outcomes
 
 
 def report(
@@ -159,12 +159,14 @@ def report(
             "kind": item.kind,
             "cosines": list(turn.cosines),
             "model_probabilities": {name: list(turn.answers[name].model) for name in variants},
-            "selected": {name: picked.selected for name, picked in found.items()},
-            "right": {name: is_right(picked) for name, picked in found.items()},
+            "selected": {name: outcome.selected for name, outcome in by_selector.items()},
+            "right": {name: is_right(outcome) for name, outcome in by_selector.items()},
         }
-        for item, turn, found in zip(questions, turns, outcomes, strict=True)
+        for item, turn, by_selector in zip(questions, turns, outcomes, strict=True)
     ]
-    numbers = {name: measure(questions, [found[name] for found in outcomes]) for name in outcomes[0]}
+    numbers = {
+        name: measure(questions, [by_selector[name] for by_selector in outcomes]) for name in outcomes[0]
+    }
     counts = {
         "questions": len(questions),
         "answerable": sum(bool(item.labels) for item in questions),
@@ -182,15 +184,16 @@ def summary(results: Mapping[str, Any]) -> str:
         f"{counts['questions']} plain questions, {counts['answerable']} of them answerable",
         f"{'':<22}{'accuracy (95 %)':>22}{'hit@1':>8}{'AUC':>8}",
     ]
-    for name, found in results["selectors"].items():
-        share = found["accuracy"]
+    for name, numbers in results["selectors"].items():
+        share = numbers["accuracy"]
         interval = f"{share['value']:.3f} ({share['low']:.3f}–{share['high']:.3f})"
         hit, area = (
-            ("–" if value is None else f"{value:.3f}") for value in (found["hit_at_1"]["value"], found["auc"])
+            ("–" if value is None else f"{value:.3f}")
+            for value in (numbers["hit_at_1"]["value"], numbers["auc"])
         )
         lines.append(f"{name:<22}{interval:>22}{hit:>8}{area:>8}")
     lines.append(f"{'accuracy by kind':<22}" + "".join(f"{kind:>14}" for kind in kinds))
-    for name, found in results["selectors"].items():
-        shares = (found["accuracy_by_kind"][kind]["value"] for kind in kinds)
+    for name, numbers in results["selectors"].items():
+        shares = (numbers["accuracy_by_kind"][kind]["value"] for kind in kinds)
         lines.append(f"{name:<22}" + "".join(f"{share:>14.3f}" for share in shares))
     return "\n".join(lines)

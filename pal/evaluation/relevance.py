@@ -97,22 +97,22 @@ def trials(dialogues: Sequence[MeasuredDialogue], limit: int, seed: int) -> list
         raise DataError("Only one dialogue: there is no other one to draw random replies from.")
     generator = random.Random(seed)
     generator.shuffle(turns)
-    found = []
+    chosen = []
     for name, exchange in turns[: limit or len(turns)]:
         other, drawn = name, exchange
         while other == name:
             other, drawn = generator.choice(turns)
-        found.append(Trial(name, exchange.user, exchange.reply, drawn.reply))
-    return found
+        chosen.append(Trial(name, exchange.user, exchange.reply, drawn.reply))
+    return chosen
 
 
-def judge(found: Sequence[Trial], scorer: Relevance, seed: int) -> tuple[dict[str, Any], np.ndarray]:
+def judge(trials: Sequence[Trial], scorer: Relevance, seed: int) -> tuple[dict[str, Any], np.ndarray]:
     """Accuracy (the true reply scores higher; ties one half) and AUC over all
     replies, with intervals over dialogues, and the differences true − random [trials]."""
-    true = np.array(scorer.scores([(trial.user, trial.true) for trial in found]))
-    drawn = np.array(scorer.scores([(trial.user, trial.random) for trial in found]))
-    bootstrap = Bootstrap([trial.dialogue for trial in found], seed=seed)
-    scores, positive = np.concatenate([true, drawn]), np.repeat([True, False], len(found))
+    true = np.array(scorer.scores([(trial.user, trial.true) for trial in trials]))
+    drawn = np.array(scorer.scores([(trial.user, trial.random) for trial in trials]))
+    bootstrap = Bootstrap([trial.dialogue for trial in trials], seed=seed)
+    scores, positive = np.concatenate([true, drawn]), np.repeat([True, False], len(trials))
     measured = {
         "accuracy": bootstrap.estimate(mean_of((np.sign(true - drawn) + 1) / 2)).to_json(),
         "auc": bootstrap.estimate(lambda weights: auc(scores, positive, np.tile(weights, 2))).to_json(),
@@ -129,12 +129,12 @@ def at_margin(differences: np.ndarray, margin: float) -> dict[str, float | None]
     return {"value": margin, "decided": round(float(decided.mean()), 4), "right": right}
 
 
-def check(found: Sequence[Trial], scorers: Mapping[str, Relevance], seed: int) -> dict[str, Any]:
+def check(trials: Sequence[Trial], scorers: Mapping[str, Relevance], seed: int) -> dict[str, Any]:
     """Every measure on the same trials; the first one is the evaluation's, with its margin."""
-    judged = {name: judge(found, scorer, seed) for name, scorer in scorers.items()}
+    judged = {name: judge(trials, scorer, seed) for name, scorer in scorers.items()}
     used = next(iter(judged.values()))
     return {
-        "pairs": len(found),
+        "pairs": len(trials),
         "measures": {name: measured for name, (measured, _) in judged.items()},
         "margin": at_margin(used[1], MARGIN),
     }

@@ -31,6 +31,8 @@ from pal.evaluation.selection_metrics import SelectionOutcome, outcome
 from pal.evaluation.turns import MeasuredDialogue
 from pal.statistics import Bootstrap
 
+SAMPLES = 1000  # of each bootstrap
+
 
 class Numbers:
     """All numbers of one evaluation, every one on the same resamples.
@@ -49,20 +51,19 @@ class Numbers:
         cosine_threshold: float,
         users: Sequence[str],
         margin: float,
-        samples: int = 1000,
         seed: int = 0,
     ):
         self._rows = list(rows)
         self._labelled = [row for row in rows if row.gold.labels is not None]
         self._threshold, self._margin = cosine_threshold, margin
         self._clusters = [row.dialogue for row in self._rows]
-        self._all = Bootstrap(self._clusters, samples, seed)
+        self._all = Bootstrap(self._clusters, SAMPLES, seed)
         self._some_clusters = [row.dialogue for row in self._labelled]
-        self._some = Bootstrap(self._some_clusters, samples, seed) if self._labelled else None
+        self._some = Bootstrap(self._some_clusters, SAMPLES, seed) if self._labelled else None
         personas = {row.persona.sentences for row in self._rows}
         documents = [sentence for sentences in sorted(personas) for sentence in sentences]
         self._idf = selection_metrics.inverse_document_frequency([*documents, *users])
-        self._tables = {one.name: self._build(one) for one in contenders}
+        self._tables = {contender.name: self._build(contender) for contender in contenders}
         if any("replies" in tables for tables in self._tables.values()):
             self._tables[GOLD_REPLIES] = {"replies": self._reply_table(GOLD_REPLIES)}
         self._untrained = self._baseline_tables()
@@ -131,9 +132,9 @@ class Numbers:
             tables["selection"] = self._selection([used(row, name) for row in self._labelled])
             if self._labelled[0].replies[name].answer.pure_probabilities:
                 tables["selection_pure_pal"] = self._selection([pure(row, name) for row in self._labelled])
-        if any(one.gold_likelihood for one in measured):
+        if any(reply.gold_likelihood for reply in measured):
             tables["perplexity"] = Table(self._all, self._clusters, perplexity_statistics(self._rows, name))
-        if all(one.answer.reply is not None for one in measured):
+        if all(reply.answer.reply is not None for reply in measured):
             tables["replies"] = self._reply_table(name)
         return tables
 
@@ -156,7 +157,7 @@ class Numbers:
                 selection_metrics.cosine(row.gold.labels, row.cosines, self._threshold) for row in rows
             ],
         }
-        return {name: self._selection(found) for name, found in outcomes.items()}
+        return {name: self._selection(own) for name, own in outcomes.items()}
 
     def _selection(self, outcomes: Sequence[SelectionOutcome]) -> Table:
         return Table(self._some, self._some_clusters, selection_statistics(outcomes))
@@ -177,7 +178,7 @@ def pure(row: Row, name: str) -> SelectionOutcome:
 def rows(task: Run, records: Mapping[str, Record]) -> Iterator[Row]:
     """Every measured turn with all that the records know of it."""
     for dialogue in task.choice.dialogues:
-        found = {name: _measured(task, record, dialogue) for name, record in records.items()}
+        replies = {name: _measured(task, record, dialogue) for name, record in records.items()}
         cosines = [record.cosines(dialogue) for record in records.values() if record.contender is None][0]
         for number, place in enumerate(dialogue.measured):
             yield Row(
@@ -185,7 +186,7 @@ def rows(task: Run, records: Mapping[str, Record]) -> Iterator[Row]:
                 dialogue.persona,
                 dialogue.turns[place],
                 tuple(cosines[number]) if cosines else (),
-                {name: measured[number] for name, measured in found.items()},
+                {name: measured[number] for name, measured in replies.items()},
             )
 
 
@@ -279,7 +280,7 @@ def summary(results: Mapping[str, Any]) -> str:
         ("replies", "distinct_1"), ("replies", "distinct_2"), ("replies", "words"),
     ]  # fmt: skip
     columns = dict(results["contenders"]) | {
-        name: {"selection": found} for name, found in results["selection_baselines"].items()
+        name: {"selection": numbers} for name, numbers in results["selection_baselines"].items()
     }
     lines = [" " * 26 + "".join(f"{name:>16}" for name in columns)]
     for group, name in wanted:

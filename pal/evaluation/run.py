@@ -103,8 +103,10 @@ def score_consistency(task: Run, record: Record, load: Callable[[], Consistency]
         model = load()
         for dialogue in _progress(missing, record, "consistency"):
             replies, sentences = record.replies(dialogue), dialogue.persona.sentences
-            found = model.probabilities([(sentence, reply) for reply in replies for sentence in sentences])
-            rows = np.asarray(found, dtype=float).round(5).reshape(len(replies), len(sentences), 3)
+            probabilities = model.probabilities(
+                [(sentence, reply) for reply in replies for sentence in sentences]
+            )
+            rows = np.asarray(probabilities, dtype=float).round(5).reshape(len(replies), len(sentences), 3)
             record.add_consistency(dialogue, rows.tolist())
 
 
@@ -117,8 +119,8 @@ def score_relevance(task: Run, record: Record, load: Callable[[], Relevance]) ->
             users = [dialogue.turns[place].exchange.user for place in dialogue.measured]
             replies = record.replies(dialogue)
             pairs = [(user, reply) for user, reply in zip(users, replies, strict=True) if user]
-            found = iter(scorer.scores(pairs))
-            record.add_relevance(dialogue, [round(next(found), 5) if user else None for user in users])
+            scores = iter(scorer.scores(pairs))
+            record.add_relevance(dialogue, [round(next(scores), 5) if user else None for user in users])
 
 
 def add_cosines(task: Run, record: Record, load: Callable[[], Encoder]) -> None:
@@ -138,7 +140,9 @@ def _progress(
     from tqdm import tqdm
 
     name = record.contender.name if record.contender else GOLD_REPLIES
-    with tqdm(total=sum(len(one.measured) for one in dialogues), unit="turn", desc=f"{name}: {title}") as bar:
+    with tqdm(
+        total=sum(len(dialogue.measured) for dialogue in dialogues), unit="turn", desc=f"{name}: {title}"
+    ) as bar:
         for dialogue in dialogues:
             yield dialogue
             bar.update(len(dialogue.measured))
@@ -169,9 +173,11 @@ def open_records(
     """
     common = {"data": data, "seed": task.seed}
     records = {}
-    for one in taking_part:
-        settings = common | {"decoding": asdict(task.decoding)} | one.to_json(task.tuned)
-        records[one.name] = Record(Journal(folder / f"{one.name}.jsonl", settings), one, model)
+    for contender in taking_part:
+        settings = common | {"decoding": asdict(task.decoding)} | contender.to_json(task.tuned)
+        records[contender.name] = Record(
+            Journal(folder / f"{contender.name}.jsonl", settings), contender, model
+        )
     records[GOLD_REPLIES] = Record(Journal(folder / f"{GOLD_REPLIES}.jsonl", common), None, model)
     return records
 
@@ -183,14 +189,20 @@ def work(task: Run, records: dict[str, Record], settings: Settings, consistency:
         DataError: a folder's earlier replies are of another engine.
     """
     for record in records.values():
-        one = record.contender
-        if one:
-            walk(task, record, partial(opened, settings, Variants((one.variant,)), prior=one.predicts))
-        if one and task.perplexity:
+        contender = record.contender
+        if contender:
+            walk(
+                task,
+                record,
+                partial(opened, settings, Variants((contender.variant,)), prior=contender.predicts),
+            )
+        if contender and task.perplexity:
             score_gold_replies(
                 task,
                 record,
-                lambda adapter=one.variant.adapter: GoldReplyScorer.from_adapter(adapter, open_renderer()),
+                lambda adapter=contender.variant.adapter: GoldReplyScorer.from_adapter(
+                    adapter, open_renderer()
+                ),
             )
     load_consistency, load_encoder = cache(partial(ConsistencyModel.load, consistency)), cache(open_encoder)
     if task.choice.labelled:

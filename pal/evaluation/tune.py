@@ -137,13 +137,13 @@ def best_combined(
     best = list(pure)
     for weight in WEIGHTS:
         for threshold in THRESHOLDS:
-            found = [judge(SelectionSettings(weight, threshold), *group) for group in groups]
+            candidates = [judge(SelectionSettings(weight, threshold), *group) for group in groups]
             allowed = all(
                 mine.hit_at_1 >= own.hit_at_1 - TOLERANCE and mine.auc >= own.auc - TOLERANCE
-                for mine, own in zip(found, pure, strict=True)
+                for mine, own in zip(candidates, pure, strict=True)
             )
-            if allowed and _mean_objective(found) > _mean_objective(best):
-                best = found
+            if allowed and _mean_objective(candidates) > _mean_objective(best):
+                best = candidates
     return best
 
 
@@ -159,7 +159,7 @@ def best_threshold(groups: Sequence[Sequence[tuple[Sequence[int], Sequence[float
 
     def mean_accuracy(threshold: float) -> float:
         shares = [
-            np.mean([is_right(cosine(labels, found, threshold)) for labels, found in group])
+            np.mean([is_right(cosine(labels, cosines, threshold)) for labels, cosines in group])
             for group in groups
         ]
         return float(np.mean(shares))
@@ -182,7 +182,7 @@ def tune(
     ]
     pure = [best_pure(*group) for group in groups]
     combined = best_combined(pure, groups)
-    found = {
+    chosen = {
         variant: {"pure PAL": own.to_json(), "combined": shared.to_json()}
         for variant, own, shared in zip(variants, pure, combined, strict=True)
     }
@@ -193,4 +193,4 @@ def tune(
         {variant: candidate.settings for variant, candidate in zip(variants, candidates, strict=True)}
         for candidates in (combined, pure)
     )
-    return TunedSelection(*settings, threshold), found
+    return TunedSelection(*settings, threshold), chosen

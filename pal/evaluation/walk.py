@@ -132,8 +132,8 @@ class Walk:
             if self._settings.measure_pure and self._settings.choice == PREDICTED:
                 answers = self._add_pure(dialogue, turn, answers, pure_histories)
             walked.append(WalkedTurn(turn.turn, measured, self._cosines(turn, dialogue.persona), answers))
-            for name, found in answers.items():
-                histories[name].append(replace(turn.exchange, selected=found.selected))
+            for name, answer in answers.items():
+                histories[name].append(replace(turn.exchange, selected=answer.selected))
             for name in self._selecting:
                 pure_histories[name].append(replace(turn.exchange, selected=answers[name].pure_selected))
         return walked

@@ -106,6 +106,7 @@ def models(monkeypatch, tmp_path):
         engine.opened.append("consistency")
         return engine.consistency
 
+    monkeypatch.setattr("pal.evaluation.results.SAMPLES", 20)
     monkeypatch.setattr(stages, "opened", opened)
     monkeypatch.setattr(stages, "open_renderer", renderer)
     monkeypatch.setattr(stages, "open_encoder", WordEncoder)
