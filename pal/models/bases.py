@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ from pal.models.hub import File, Source, cache_dir, fetch
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
+
+_HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,8 @@ def load_base_model(dtype: torch.dtype | None = None, base: Base = BASE) -> PreT
 def require_base(adapter: Path, base: Base = BASE) -> None:
     """Refuse an adapter that names another base, or another revision of this one.
 
-    An adapter that names none, or a folder, is left to the check of its shapes.
+    One that names none, or a folder of the machine it was trained on, is left
+    to the check of its shapes.
 
     Args:
         adapter: a PEFT adapter's folder.
@@ -165,7 +169,7 @@ def require_base(adapter: Path, base: Base = BASE) -> None:
         name, revision = config.get("base_model_name_or_path"), config.get("revision")
     except (OSError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{path} is not readable: {error}") from error
-    if not isinstance(name, str) or not name or Path(name).is_dir():
+    if not isinstance(name, str) or not _HUB_ID.fullmatch(name) or Path(name).is_dir():
         return
     same = name in base.trained_as and (
         name != base.source.repository or revision in (None, base.source.revision)

@@ -5,6 +5,14 @@ The graph is BERT's forward pass (Devlin et al. 2019 with the exact (erf) GELU, 
 "com.microsoft"). It is written once from safetensors weights and kept in the cache
 folder. Sequences run one at a time, several side by side: no padding, and a
 sequence's result never depends on its neighbours.
+
+Why the graph is written here and not exported by ``torch.onnx`` and quantised by
+``onnxruntime.quantization``: both graphs (encoder fp32, consistency model int8)
+that way against this one, on one core of an EPYC: first start 18.2 s of CPU time
+and 1,029 MB (torch, in a process of its own) against 1.8 s and 439 MB; later starts
+.37 s against .10 s; memory after 60 sentences 177 MB against 155 MB; those 60 took
+.41 s against .37 s in int8. The outputs agree (cosine 1.0000 in fp32, .97 at
+least between the two int8 forms).
 """
 
 from __future__ import annotations

