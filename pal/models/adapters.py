@@ -28,7 +28,7 @@ from safetensors.numpy import save_file
 from pal.errors import CheckpointError
 from pal.files import new_file
 from pal.models.bases import BASE, Base, fetch_base, require_base
-from pal.models.hub import cache_dir, noted_sha256
+from pal.models.hub import cache_dir, noted_sha256, writing_cache
 from pal.settings import REPOSITORY
 
 if TYPE_CHECKING:
@@ -234,11 +234,15 @@ def gguf_adapter(adapter_dir: Path) -> Path:
     """The GGUF LoRA, in the cache, of an adapter of the pinned base; converted once per content.
 
     Raises:
-        CheckpointError: as ``peft_to_gguf``, or the adapter names another base.
+        CheckpointError: as ``peft_to_gguf``, or the adapter names another base,
+            or the cache cannot be written.
     """
     require_base(adapter_dir)
     path = cache_dir() / "adapters" / f"{adapter_hash(adapter_dir)[:32]}-{_FORMAT}.gguf"
-    return path if path.is_file() else peft_to_gguf(adapter_dir, path)
+    if not path.is_file():
+        with writing_cache(path.parent):
+            peft_to_gguf(adapter_dir, path)
+    return path
 
 
 def merged_gguf(
@@ -263,14 +267,8 @@ def merged_gguf(
     path = cache_dir() / "merged" / f"{key}.gguf"
     if path.is_file():
         return path
-    try:
-        with new_file(path) as unfinished:
-            _write_merged(base, adapter_folder, quantisation, unfinished, progress)
-    except OSError as error:
-        raise CheckpointError(
-            f"Cannot write the model cache {path.parent}: {error}. "
-            "Free some space, or set PAL_CACHE to another folder."
-        ) from error
+    with writing_cache(path.parent), new_file(path) as unfinished:
+        _write_merged(base, adapter_folder, quantisation, unfinished, progress)
     return path
 
 

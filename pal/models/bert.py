@@ -33,7 +33,7 @@ from filelock import FileLock
 from pal.errors import CheckpointError
 from pal.files import new_folder
 from pal.models.adapters import read_safetensors
-from pal.models.hub import cache_dir
+from pal.models.hub import cache_dir, writing_cache
 
 if TYPE_CHECKING:
     import onnx
@@ -135,17 +135,12 @@ def cached_graph(
     root = cache_dir() / "graphs"
     folder = root / f"{name}-{key}"
     if not folder.is_dir():
-        try:
+        with writing_cache(root):
             root.mkdir(parents=True, exist_ok=True)
             with FileLock(root / f".{name}.lock"):
                 if not folder.is_dir():
                     with new_folder(folder) as unfinished:
                         write_graph(weights(), head, quantised, unfinished / _GRAPH)
-        except OSError as error:
-            raise CheckpointError(
-                f"Cannot write the model cache {root}: {error}. "
-                "Free some space, or set PAL_CACHE to another folder."
-            ) from error
     return folder / _GRAPH
 
 

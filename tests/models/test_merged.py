@@ -171,3 +171,5 @@ def test_a_base_that_is_no_gguf_and_a_cache_that_cannot_be_written_are_named(
     monkeypatch.setenv("PAL_CACHE", str(tmp_path / "base.gguf"))
     with pytest.raises(CheckpointError, match="PAL_CACHE"):
         merged_gguf(base_gguf, adapter_path("aligned"), progress=False)
+    with pytest.raises(CheckpointError, match="PAL_CACHE"):
+        gguf_adapter_of(base_gguf)
