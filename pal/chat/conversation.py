@@ -14,6 +14,7 @@ from pal.chat.responder import Judged
 from pal.chat.selection import Selection
 from pal.chat.strategies import Selected
 from pal.chat.variants import Variants
+from pal.dialogue.findings import Finding
 from pal.dialogue.persona import Persona
 from pal.dialogue.turns import Exchange
 from pal.engines.base import Decoding, Delta, Done, Failed
@@ -30,8 +31,8 @@ class Reply:
 
     ``selection`` is what the page used, ``model`` the model's own
     probabilities before the prior; both None for the baseline, and until read.
-    ``consistency`` and ``unjudged`` are those of ``pal.chat.responder.Judged``, None
-    while the reply is not judged.
+    ``consistency``, ``findings`` and ``unjudged`` are those of
+    ``pal.chat.responder.Judged``, None while the reply is not judged.
     """
 
     variant: str
@@ -42,6 +43,7 @@ class Reply:
     done: bool = False
     consistency: tuple[tuple[float, float, float], ...] | None = None
     unjudged: str | None = None
+    findings: tuple[Finding, ...] | None = None
 
     @property
     def usable(self) -> bool:
@@ -99,7 +101,9 @@ class ChatTurn:
             case Failed():
                 new = replace(old, error=event.message, done=True)
             case Judged():
-                new = replace(old, consistency=event.consistency, unjudged=event.message)
+                new = replace(
+                    old, consistency=event.consistency, unjudged=event.message, findings=event.findings
+                )
         return replace(self, replies=tuple(new if reply is old else reply for reply in self.replies))
 
     def ended(self, error: str | None = None, *, stopped: bool = False) -> ChatTurn:

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Protocol
 
-import numpy as np
-
 from pal.chat.selection import SelectionSettings
 from pal.chat.strategies import Generate, Select, Selected, Situation, Steps
 from pal.chat.variants import Variants
+from pal.dialogue.findings import Finding
 from pal.dialogue.persona import Persona
 from pal.dialogue.prompt import Renderer
 from pal.dialogue.turns import Exchange
@@ -28,6 +27,7 @@ from pal.engines.base import (
     SelectRequest,
 )
 from pal.errors import PalError
+from pal.models.contradictions import ConsistencyScorer, reply_findings
 
 UNJUDGED = "The consistency model failed; the reply is not affected."
 FAILED = "This model could not answer: an unexpected error. Try again."
@@ -49,13 +49,6 @@ def turn_seed(seed: int, history: Sequence[Exchange]) -> int:
     and so often with the same word.
     """
     return seed + len(history)
-
-
-class ConsistencyScorer(Protocol):
-    """``pal.models.consistency.ConsistencyModel``, or a stand-in."""
-
-    def probabilities(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
-        """(persona sentence, reply) → [pairs, 3] in the order of ``CONSISTENCY_LABELS``."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +75,14 @@ class TurnRequest:
 @dataclass(frozen=True)
 class Judged:
     """What a finished reply says about the persona: for each sentence the
-    probabilities in the order of ``CONSISTENCY_LABELS``. None with a
-    ``message`` for the visitor when they could not be had."""
+    probabilities in the order of ``pal.models.consistency.LABELS``, and what is
+    wrong, in words. None with a ``message`` for the visitor when they could not
+    be had."""
 
     variant: str
     consistency: tuple[tuple[float, float, float], ...] | None
     message: str | None = None
+    findings: tuple[Finding, ...] | None = None
 
 
 Event = Selected | Delta | Done | Failed | Judged
@@ -130,7 +125,7 @@ class Responder:
         if self.consistency is not None and request.judge:
             for variant, text in written.items():
                 if text and not cancel.is_set:
-                    yield self._judge(self.consistency, variant, request.persona.sentences, text)
+                    yield self._judge(self.consistency, variant, request, text)
 
     def select(self, request: TurnRequest, cancel: Cancel) -> Iterator[Selected | Failed]:
         """Only as far as the selections: one Selected or Failed per selecting variant."""
@@ -140,10 +135,12 @@ class Responder:
                 yield event
 
     @staticmethod
-    def _judge(model: ConsistencyScorer, variant: str, sentences: Sequence[str], text: str) -> Judged:
+    def _judge(model: ConsistencyScorer, variant: str, request: TurnRequest, text: str) -> Judged:
+        sentences = request.persona.sentences
         try:
             rows = model.probabilities([(sentence, text) for sentence in sentences])
-            return Judged(variant, tuple(tuple(row) for row in rows.tolist()))
+            found = reply_findings(sentences, text, request.user, model)
+            return Judged(variant, tuple(tuple(row) for row in rows.tolist()), findings=found)
         except PalError as error:
             return Judged(variant, None, str(error))
         except Exception:  # whatever goes wrong here, the replies stand

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pal.chat.conversation import Reply
 from pal.chat.selection import Selection, SelectionSettings
 from pal.chat.variants import Variants
+from pal.dialogue.findings import Finding
 from pal.engines.base import Decoding
 from pal.models.consistency import LABELS
 
@@ -53,24 +54,65 @@ def setting_names(settings: Mapping[str, SelectionSettings], variants: Variants)
 
 @dataclass(frozen=True)
 class Badge:
-    """The verdict on one sentence: the likeliest label and its probability."""
+    """The verdict on one sentence: a label with its probability in the consistency model, or, where
+    something is wrong, ``note`` says what, such as “says 3, the persona says 5”."""
 
     sentence: str
     label: str
     probability: float
+    note: str = ""
+
+    @property
+    def said(self) -> bool:
+        """The reply says something about the sentence."""
+        return self.label != "neutral" or bool(self.note)
+
+    @property
+    def word(self) -> str:
+        """“entails”, “contradicts”, “neutral”, or “differs” where something else is wrong."""
+        return "differs" if self.note and self.label == "neutral" else WORDS[self.label]
+
+    @property
+    def reason(self) -> str:
+        """The note, else the probability as people read it."""
+        return self.note or percent(self.probability)
 
     @property
     def text(self) -> str:
         """“✓ entails: I am a nurse. · 93 %”, as plain text."""
-        return f"{MARKS[self.label]} {WORDS[self.label]}: {self.sentence} · {percent(self.probability)}"
+        return f"{MARKS[self.label]} {self.word}: {self.sentence} · {self.reason}"
 
 
 def badges(reply: Reply, sentences: Sequence[str]) -> tuple[Badge, ...]:
-    """A badge for each sentence, in their order; none while the reply is not judged."""
+    """A badge for each sentence, in their order; none while the reply is not judged.
+
+    A sentence is contradicted when a finding says so, whatever the consistency
+    model makes of the whole reply; without findings the likeliest label stands.
+    """
     if reply.consistency is None:
         return ()
     return tuple(
-        Badge(sentence, LABELS[label], row[label])
-        for sentence, row in zip(sentences, reply.consistency, strict=True)
-        for label in [max(range(len(row)), key=row.__getitem__)]
+        _badge(sentence, row, None if reply.findings is None else _about(place, reply.findings))
+        for place, (sentence, row) in enumerate(zip(sentences, reply.consistency, strict=True))
     )
+
+
+def _about(place: int, findings: Sequence[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.sentence == place]
+
+
+def _badge(sentence: str, row: Sequence[float], findings: Sequence[Finding] | None) -> Badge:
+    contradiction, neutral, entailment = range(len(LABELS))
+    if findings is None:
+        label = max(range(len(row)), key=row.__getitem__)
+        return Badge(sentence, LABELS[label], row[label])
+    note = "; ".join(finding.text for finding in findings if finding.kind != "contradiction")
+    if any(finding.contradicts for finding in findings):
+        return Badge(sentence, LABELS[contradiction], max((row[contradiction], *_heard(findings))), note)
+    label = neutral if findings or row[neutral] >= row[entailment] else entailment
+    return Badge(sentence, LABELS[label], row[label], note)
+
+
+def _heard(findings: Sequence[Finding]) -> list[float]:
+    """The model's probabilities of contradictions among the findings."""
+    return [finding.probability for finding in findings if finding.probability is not None]

@@ -66,12 +66,14 @@ class Finding:
         text: what is wrong, in words, without a final full stop.
         sentence: 0-based place of the persona sentence it is about; None when about none.
         contradicts: that sentence rules out what the reply says, so both cannot be true.
+        probability: the consistency model's; None of a rule.
     """
 
     kind: str
     text: str
     sentence: int | None
     contradicts: bool
+    probability: float | None = None
 
 
 _WORKING = re.compile(

@@ -23,7 +23,7 @@ from pal.errors import DataError, EngineError, PersonaError
 from pal.evaluation.answers import AnswerVerdict, check_answer
 from pal.evaluation.questions import PlainQuestion
 from pal.evaluation.walk import dialogue_seed
-from pal.models.contradictions import Scorer
+from pal.models.contradictions import ConsistencyScorer
 from pal.settings import REPOSITORY
 from pal.statistics import Bootstrap, Statistic, mean_of
 
@@ -39,7 +39,7 @@ class Answer:
     variant: str
     reply: str
 
-    def check(self, scorer: Scorer) -> AnswerVerdict:
+    def check(self, scorer: ConsistencyScorer) -> AnswerVerdict:
         """The checker's verdict."""
         question = self.question
         return check_answer(

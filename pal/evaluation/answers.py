@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 from pal.dialogue.details import read
 from pal.dialogue.findings import Finding, asked_findings, unique
-from pal.models.contradictions import Scorer, reply_findings
+from pal.models.contradictions import ConsistencyScorer, reply_findings
 
 SUPPORTED_FROM = 0.82  # that the reply entails the sentence: mean of the whole reply and its best clause
 POLARITY_FROM = 0.7  # probability that the sentence affirms or denies the question
@@ -65,7 +65,11 @@ class AnswerVerdict:
 
 
 def check_answer(
-    question: str, reply: str, persona: Sequence[str], sentences: int | Sequence[int], scorer: Scorer
+    question: str,
+    reply: str,
+    persona: Sequence[str],
+    sentences: int | Sequence[int],
+    scorer: ConsistencyScorer,
 ) -> AnswerVerdict:
     """Whether a reply is a right answer.
 
@@ -138,7 +142,7 @@ def polarity(question: str, reply: str) -> int:
     return 0
 
 
-def _asked(question: str, reply: str, sentence: str, place: int, scorer: Scorer) -> list[Finding]:
+def _asked(question: str, reply: str, sentence: str, place: int, scorer: ConsistencyScorer) -> list[Finding]:
     """What is wrong with the reply as an answer about one sentence."""
     said = polarity(question, reply)
     stated = statement(question)
@@ -161,7 +165,7 @@ def _asked(question: str, reply: str, sentence: str, place: int, scorer: Scorer)
     return found
 
 
-def _expected(sentence: str, stated: str, scorer: Scorer) -> int:
+def _expected(sentence: str, stated: str, scorer: ConsistencyScorer) -> int:
     """1 when the sentence affirms a statement, −1 when it denies it, 0 when that is not clear.
 
     The model hears the topic rather than a negation, so a sentence with one leaves it open.

@@ -14,7 +14,7 @@ CONTRADICTED_FROM = 0.5  # probability of a clause; set on the tune half of asse
 _CURRENT = ("now", "event")
 
 
-class Scorer(Protocol):
+class ConsistencyScorer(Protocol):
     """``pal.models.consistency.ConsistencyModel``, or a stand-in."""
 
     def probabilities(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
@@ -22,7 +22,9 @@ class Scorer(Protocol):
         ...
 
 
-def reply_findings(persona: Sequence[str], reply: str, question: str, scorer: Scorer) -> tuple[Finding, ...]:
+def reply_findings(
+    persona: Sequence[str], reply: str, question: str, scorer: ConsistencyScorer
+) -> tuple[Finding, ...]:
     """What the rules find, and of the other sentences those that the model says are contradicted.
 
     Args:
@@ -38,7 +40,11 @@ def reply_findings(persona: Sequence[str], reply: str, question: str, scorer: Sc
 
 
 def contradictions(
-    persona: Sequence[str], reply: str, question: str, scorer: Scorer, least: float = CONTRADICTED_FROM
+    persona: Sequence[str],
+    reply: str,
+    question: str,
+    scorer: ConsistencyScorer,
+    least: float = CONTRADICTED_FROM,
 ) -> tuple[Finding, ...]:
     """Sentences that the consistency model says a clause of the reply contradicts.
 
@@ -63,7 +69,7 @@ def contradictions(
         return ()
     rows = scorer.probabilities([(sentence, text) for _, sentence, text in compared])
     return tuple(
-        Finding("contradiction", f"contradicts “{sentence.strip(' .')}”", place, True)
+        Finding("contradiction", f"contradicts “{sentence.strip(' .')}”", place, True, float(row[0]))
         for (place, sentence, _), row in zip(compared, rows, strict=True)
         if row[0] >= least
     )

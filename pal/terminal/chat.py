@@ -24,7 +24,7 @@ from pal.errors import PalError
 
 STYLES = {"baseline": "white", "stage1": "bright_blue", "aligned": "bright_green"}
 OTHER_STYLE = "bright_magenta"  # of variants that a host adds
-BADGE_STYLES = {"entailment": "green", "contradiction": "red"}
+BADGE_STYLES = {"entailment": "green", "contradiction": "red", "neutral": "yellow"}
 NARROW = 96  # columns of a terminal below which the replies stand one above the other
 HELP = """\
 Anything without a slash is said to all three models.
@@ -108,9 +108,9 @@ def _badges(reply: Reply, turn: ChatTurn) -> Text:
     found = badges(reply, turn.persona.sentences)
     lines = Text()
     for badge in found:
-        if badge.label != "neutral":
+        if badge.said:
             lines.append(f"\n{plain(badge.text)}", BADGE_STYLES[badge.label])
-    neutral = sum(badge.label == "neutral" for badge in found)
+    neutral = sum(not badge.said for badge in found)
     if neutral:
         lines.append(f"\n· neutral to {neutral} of {len(found)} sentences", "dim")
     return lines

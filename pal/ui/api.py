@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from pal.chat.conversation import MAX_TURNS, ChatTurn, parse_decoding, parse_seed
+from pal.chat.conversation import MAX_TURNS, ChatTurn, Reply, parse_decoding, parse_seed
 from pal.chat.responder import Responder, TurnRequest
 from pal.chat.variants import Variants
 from pal.dialogue.persona import Persona
@@ -23,7 +23,8 @@ DESCRIPTION = (
     "endpoint, oldest first; of each, `message`, `reply` and `selected` are read. Returns the message, the "
     "reply that continues the chat, what each model selected, and all replies with their probabilities "
     "(none first, then each sentence) and what they say about each sentence (`consistency`: probabilities of "
-    "contradiction, neutral and entailment; null when the server does not judge)."
+    "contradiction, neutral and entailment) and what is wrong with it (`findings`), both null when the "
+    "server does not judge."
 )
 
 
@@ -114,6 +115,21 @@ def _exchange(entry: dict[str, Any], variant: str, persona: Persona) -> Exchange
     return Exchange(check_message(_text("each message in history", entry.get("message"))), reply, index)
 
 
+def _findings(reply: Reply) -> list[dict[str, Any]] | None:
+    """What is wrong with a reply; None when it was not judged."""
+    if reply.findings is None:
+        return None
+    return [
+        {
+            "kind": finding.kind,
+            "text": finding.text,
+            "sentence": finding.sentence,
+            "contradicts": finding.contradicts,
+        }
+        for finding in reply.findings
+    ]
+
+
 def _result(turn: ChatTurn) -> dict[str, Any]:
     def selected(variant: str) -> str | None:
         selection = turn.reply(variant).selection
@@ -135,6 +151,7 @@ def _result(turn: ChatTurn) -> dict[str, Any]:
                 "error": reply.error,
                 "consistency": [dict(zip(LABELS, row, strict=True)) for row in reply.consistency or ()]
                 or None,
+                "findings": _findings(reply),
             }
             for reply in turn.replies
         },

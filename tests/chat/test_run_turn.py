@@ -176,7 +176,7 @@ def test_stop_ends_the_judging_and_a_reply_that_was_whole_by_then_is_not_called_
         if chat.turns[-1].reply("baseline").consistency is not None:
             cancel.set()
     ended = chat.turns[-1]
-    assert len(model.asked) == 2 and ended.reply("aligned").consistency is None
+    assert {reply for _, reply in model.asked} == {"baseline: reply 1"} and ended.reply("aligned").consistency is None
     assert ended.done and not ended.stopped
     cancelled = Cancel()
     cancelled.set()
