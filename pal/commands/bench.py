@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from pal.evaluation.bench import MODES, in_own_process, summarise
+from pal.files import write_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +33,5 @@ def run(args: argparse.Namespace) -> int:
         "\n".join(f"{key:28} {value}" for key, value in report.items() if not isinstance(value, (dict, list)))
     )
     if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        write_text(args.out, json.dumps(report, indent=1) + "\n")
     return 0

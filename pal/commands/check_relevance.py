@@ -22,7 +22,7 @@ from pal.dialogue.readers import read_dialogues
 from pal.evaluation.contenders import open_encoder, open_renderer
 from pal.evaluation.relevance import COMPARED, USED, EmbeddingRelevance, LikelihoodRatio, check, trials
 from pal.evaluation.turns import PARTS, choose_turns
-from pal.files import sha256
+from pal.files import sha256, write_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,8 +51,7 @@ def run(args: argparse.Namespace) -> int:
     }
     data = {"file": args.data.name, "sha256": sha256(args.data), "part": args.part}
     results = {"data": data, "seed": args.seed, **check(drawn, scorers, args.seed)}
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(args.out, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     for name, measured in results["measures"].items():
         print(f"{name}: accuracy {measured['accuracy']['value']:.3f}, AUC {measured['auc']['value']:.3f}")
     print(f"Written: {args.out}")

@@ -27,6 +27,7 @@ from pal.evaluation.contenders import (
     served,
 )
 from pal.evaluation.conversations import CONVERSATIONS, as_json, hold, read_conversations
+from pal.files import write_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,8 +68,7 @@ def run(args: argparse.Namespace) -> int:
             for conversation in tqdm(conversations, unit="conversation")
         ]
     results = as_json(settings, held)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(args.out, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     for variant, numbers in results["signs"].items():
         print(f"{variant:<9}" + "  ".join(f"{name} {share['value']:.3f}" for name, share in numbers.items()))
     print(f"Written: {args.out}")

@@ -21,6 +21,7 @@ from pal.evaluation.contenders import (
     software,
 )
 from pal.evaluation.questions import BENCHMARK, ask, read_questions, report, summary
+from pal.files import write_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,8 +54,7 @@ def run(args: argparse.Namespace) -> int:
         "settings": settings | {"software": software()},
         **report(questions, turns, variants.names, tuned),
     }
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(args.out, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
     print(summary(results))
     print(f"Written: {args.out}")
     return 0

@@ -67,12 +67,6 @@ class Journal:
                 "choose another folder with --out, or delete that file."
             )
 
-    def __contains__(self, key: str) -> bool:
-        return key in self._done
-
-    def __getitem__(self, key: str) -> Any:
-        return self._done[key]
-
     def get(self, key: str) -> Any:
         """The value of a finished piece, or None."""
         return self._done.get(key)

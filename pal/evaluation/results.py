@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from pal.evaluation.relevance import MARGIN
 from pal.evaluation.run import Run
 from pal.evaluation.selection_metrics import SelectionOutcome, outcome
 from pal.evaluation.turns import MeasuredDialogue
+from pal.files import write_text
 from pal.statistics import Bootstrap
 
 SAMPLES = 1000  # of each bootstrap
@@ -232,16 +232,10 @@ def write(task: Run, records: Mapping[str, Record], out: Path, settings: Mapping
         "differences": numbers.differences(),
         "win_rates": numbers.win_rates(),
     }
-    _write_text(out / "results.json", json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    write_text(out / "results.json", json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     lines = (json.dumps(reply_row(row, name), ensure_ascii=False) for row in measured for name in records)
-    _write_text(out / "replies.jsonl", "".join(f"{line}\n" for line in lines))
+    write_text(out / "replies.jsonl", "".join(f"{line}\n" for line in lines))
     return results
-
-
-def _write_text(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
 
 
 def reply_row(row: Row, name: str) -> dict[str, Any]:
