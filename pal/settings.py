@@ -1,17 +1,25 @@
-"""How the app runs, from the environment. Every variable is optional."""
+"""How the app runs, from the environment. Every variable is optional.
+
+pydantic checks the values; what pydantic-settings adds would not do here: it passes
+over unknown ``PAL_*`` names, and a default must never come from the environment.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
+from typing import Annotated, Literal, get_args
 
 from platformdirs import user_data_path
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic.dataclasses import dataclass
 
 from pal.errors import PalError
 
-ENGINES = ("auto", "llamacpp")
+Engine = Literal["auto", "llamacpp"]
+ENGINES: tuple[str, ...] = get_args(Engine)
 PREFIX = "PAL_"
 READ_ELSEWHERE = frozenset(  # by pal.models.bases and by tests
     {"PAL_CACHE", "PAL_REQUIRE_BROWSER", "PAL_REQUIRE_POSTGRESQL"}
@@ -22,6 +30,57 @@ ADAPTERS = REPOSITORY / "assets" / "adapters"
 
 class SettingsError(PalError):
     """An environment variable is unknown or has an impossible value."""
+
+
+def _one_of(*values: str) -> BeforeValidator:
+    def check(value: str) -> str:
+        if value not in values:
+            raise ValueError(f"it must be one of: {', '.join(values)}")
+        return value
+
+    return BeforeValidator(check)
+
+
+def _switch(value: str | bool) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value.lower() not in ("on", "off"):
+        raise ValueError("it must be on or off")
+    return value.lower() == "on"
+
+
+def _whole_number(low: int, high: int) -> BeforeValidator:
+    def check(value: str | int) -> int:
+        if not re.fullmatch(r"[+-]?\d+", str(value)) or not low <= int(value) <= high:
+            raise ValueError(f"it must be a whole number from {low:,} to {high:,}")
+        return int(value)
+
+    return BeforeValidator(check)
+
+
+def _data_set(value: str) -> str:
+    if value and not re.fullmatch(r"[\w.-]+/[\w.-]+", value):
+        raise ValueError("it must name a Hub data set, such as me/pal-ratings")
+    return value
+
+
+def _secret(least: int) -> AfterValidator:
+    def check(value: str) -> str:
+        if value and len(value) < least:
+            raise ValueError(f"has {len(value)} characters; it must have at least {least}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _database(value: str) -> str:
+    scheme, _, address = value.partition("://")
+    if value and (not address or scheme not in ("postgres", "postgresql", "postgresql+psycopg")):
+        raise ValueError("must be a PostgreSQL address: postgresql://user:password@host/database")
+    return value and f"postgresql+psycopg://{address}"
+
+
+File = Annotated[Path, AfterValidator(Path.expanduser)]
 
 
 @dataclass(frozen=True)
@@ -52,23 +111,23 @@ class Settings:
     """
 
     host: str = "127.0.0.1"
-    port: int = 7860
-    engine: str = "auto"
-    adapters: Path = ADAPTERS
-    variants: Path | None = None
-    selection: Path = REPOSITORY / "assets" / "selection.json"
-    consistency: bool = True
-    turns_at_once: int = 32
-    queue_size: int = 64
-    data: Path = user_data_path("pal", appauthor=False)
-    rating_items: Path = REPOSITORY / "assets" / "rating_items.jsonl"
-    rating_overlap: int = 3
-    rating_threshold: int = 30
-    backup_repo: str = ""
-    backup_minutes: int = 5
-    salt: str = field(default="", repr=False)
-    admin_password: str = field(default="", repr=False)
-    database_url: str = field(default="", repr=False)
+    port: Annotated[int, _whole_number(0, 65535)] = 7860
+    engine: Annotated[Engine, _one_of(*ENGINES)] = "auto"
+    adapters: File = ADAPTERS
+    variants: File | None = None
+    selection: File = REPOSITORY / "assets" / "selection.json"
+    consistency: Annotated[bool, BeforeValidator(_switch)] = True
+    turns_at_once: Annotated[int, _whole_number(1, 1000)] = 32
+    queue_size: Annotated[int, _whole_number(1, 100_000)] = 64
+    data: File = user_data_path("pal", appauthor=False)
+    rating_items: File = REPOSITORY / "assets" / "rating_items.jsonl"
+    rating_overlap: Annotated[int, _whole_number(1, 1000)] = 3
+    rating_threshold: Annotated[int, _whole_number(0, 1_000_000)] = 30
+    backup_repo: Annotated[str, AfterValidator(_data_set)] = ""
+    backup_minutes: Annotated[int, _whole_number(1, 1440)] = 5
+    salt: Annotated[str, _secret(16)] = Field(default="", repr=False)
+    admin_password: Annotated[str, _secret(8)] = Field(default="", repr=False)
+    database_url: Annotated[str, AfterValidator(_database)] = Field(default="", repr=False)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -79,102 +138,33 @@ class Settings:
         """
         names = {_variable(item.name): item.name for item in fields(cls)}
         unknown = sorted(
-            name
-            for name in environ
-            if name.startswith(PREFIX) and name not in names and name not in READ_ELSEWHERE
+            name for name in environ if name.startswith(PREFIX) and name not in {*names, *READ_ELSEWHERE}
         )
         if unknown:
             known = ", ".join(sorted([*names, *READ_ELSEWHERE]))
             raise SettingsError(f"Unknown setting {', '.join(unknown)}. Known settings: {known}.")
         values = {"host": "0.0.0.0"} if environ.get("SPACE_ID") else {}
-        for name, attribute in names.items():
-            text = environ.get(name, "").strip()
-            if text:
-                values[attribute] = _PARSERS[attribute](name, text)
-        if values.get("backup_repo") and not values.get("salt"):
+        given = {names[name]: environ[name].strip() for name in names if environ.get(name, "").strip()}
+        try:
+            settings = cls(**values | given)
+        except ValidationError as error:
+            raise SettingsError(_explain(error)) from None
+        if settings.backup_repo and not settings.salt:
             raise SettingsError(
                 "PAL_BACKUP_REPO needs PAL_SALT as well, 16 random characters or more that stay the same: "
                 "without it annotators could not go on after a restore."
             )
-        return cls(**values)
+        return settings
 
 
 def _variable(attribute: str) -> str:
     return "DATABASE_URL" if attribute == "database_url" else PREFIX + attribute.upper()
 
 
-def _text(name: str, text: str) -> str:
-    return text
-
-
-def _path(name: str, text: str) -> Path:
-    return Path(text).expanduser()
-
-
-def _switch(name: str, text: str) -> bool:
-    if text.lower() not in ("on", "off"):
-        raise SettingsError(f"{name} is “{text}”; it must be on or off.")
-    return text.lower() == "on"
-
-
-def _engine(name: str, text: str) -> str:
-    if text not in ENGINES:
-        raise SettingsError(f"{name} is “{text}”; it must be one of: {', '.join(ENGINES)}.")
-    return text
-
-
-def _whole_number(low: int, high: int) -> Callable[[str, str], int]:
-    def parse(name: str, text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            number = None
-        if number is None or not low <= number <= high:
-            raise SettingsError(f"{name} is “{text}”; it must be a whole number from {low:,} to {high:,}.")
-        return number
-
-    return parse
-
-
-def _repository(name: str, text: str) -> str:
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", text):
-        raise SettingsError(f"{name} is “{text}”; it must name a Hub data set, such as me/pal-ratings.")
-    return text
-
-
-def _secret(least: int) -> Callable[[str, str], str]:
-    def parse(name: str, text: str) -> str:
-        if len(text) < least:
-            raise SettingsError(f"{name} has {len(text)} characters; it must have at least {least}.")
-        return text
-
-    return parse
-
-
-def _database(name: str, text: str) -> str:
-    scheme, found, rest = text.partition("://")
-    if not found or scheme not in ("postgres", "postgresql", "postgresql+psycopg"):
-        raise SettingsError(f"{name} must be a PostgreSQL address: postgresql://user:password@host/database.")
-    return f"postgresql+psycopg://{rest}"
-
-
-_PARSERS = {
-    "host": _text,
-    "port": _whole_number(0, 65535),
-    "engine": _engine,
-    "adapters": _path,
-    "variants": _path,
-    "selection": _path,
-    "consistency": _switch,
-    "turns_at_once": _whole_number(1, 1000),
-    "queue_size": _whole_number(1, 100_000),
-    "data": _path,
-    "rating_items": _path,
-    "rating_overlap": _whole_number(1, 1000),
-    "rating_threshold": _whole_number(0, 1_000_000),
-    "backup_repo": _repository,
-    "backup_minutes": _whole_number(1, 1440),
-    "salt": _secret(16),
-    "admin_password": _secret(8),
-    "database_url": _database,
-}
+def _explain(error: ValidationError) -> str:
+    """The first problem as a sentence; secrets are not repeated."""
+    problem = error.errors()[0]
+    attribute = str(problem["loc"][0])
+    secret = not next(item.repr for item in fields(Settings) if item.name == attribute)
+    value = "" if secret else f"is “{problem['input']}”; "
+    return f"{_variable(attribute)} {value}{problem['msg'].removeprefix('Value error, ')}."
