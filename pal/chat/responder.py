@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Protocol
@@ -55,7 +56,8 @@ def turn_seed(seed: int, history: Sequence[Exchange]) -> int:
 class TurnRequest:
     """What one turn needs. ``histories[variant]`` are that variant's finished
     exchanges: shared texts, but each with its own earlier selections; the
-    variants that have one take part, in this order. With ``judge``, replies are
+    variants that have one take part, in this order. ``session`` names the chat
+    whose cache is kept in the engine, "" for a turn on its own. With ``judge``, replies are
     judged once all are written, where the responder can."""
 
     persona: Persona
@@ -109,30 +111,32 @@ class Responder:
     encoder: Encoder | None = None
     consistency: ConsistencyScorer | None = None
 
-    def respond(self, request: TurnRequest, cancel: Cancel) -> Iterator[Event]:
+    def respond(self, request: TurnRequest, cancel: Cancel) -> Generator[Event, None, None]:
         """Runs every variant's strategy to its end.
 
         Yields selections and replies as they come and, for every variant,
         exactly one Done or Failed; a variant that fails never stops the others.
         Replies are judged last, when no text is waited for any more: a Judged
-        for each that is not empty.
+        for each that is not empty. Closing the generator frees the engine.
         """
         written: dict[str, str] = {}
-        for event in _Turn(self, request, request.variants).run(cancel):
-            if isinstance(event, Done):
-                written[event.variant] = event.text.strip()
-            yield event
+        with closing(_Turn(self, request, request.variants).run(cancel)) as events:
+            for event in events:
+                if isinstance(event, Done):
+                    written[event.variant] = event.text.strip()
+                yield event
         if self.consistency is not None and request.judge:
             for variant, text in written.items():
                 if text and not cancel.is_set:
                     yield self._judge(self.consistency, variant, request, text)
 
-    def select(self, request: TurnRequest, cancel: Cancel) -> Iterator[Selected | Failed]:
+    def select(self, request: TurnRequest, cancel: Cancel) -> Generator[Selected | Failed, None, None]:
         """Only as far as the selections: one Selected or Failed per selecting variant."""
         selecting = [variant for variant in request.variants if self.variants[variant].selects]
-        for event in _Turn(self, request, selecting, until_selected=True).run(cancel):
-            if isinstance(event, Selected | Failed):
-                yield event
+        with closing(_Turn(self, request, selecting, until_selected=True).run(cancel)) as events:
+            for event in events:
+                if isinstance(event, Selected | Failed):
+                    yield event
 
     @staticmethod
     def _judge(model: ConsistencyScorer, variant: str, request: TurnRequest, text: str) -> Judged:
@@ -182,7 +186,7 @@ class _Turn:
             for variant in variants
         }
 
-    def run(self, cancel: Cancel) -> Iterator[Event]:
+    def run(self, cancel: Cancel) -> Generator[Event, None, None]:
         """All steps of all variants. Selections go before generations, since a
         selection that waits holds up its own reply."""
         for variant in self._steps:
@@ -199,11 +203,12 @@ class _Turn:
             SelectRequest(variant, step.tokens, step.options, self._request.session)
             for variant, step in batch.items()
         ]
-        for answer in self._engine.select(requests, cancel):
-            if isinstance(answer, Failed):
-                yield answer
-            else:
-                yield from self._advance(answer.variant, answer)
+        with closing(self._engine.select(requests, cancel)) as answers:
+            for answer in answers:
+                if isinstance(answer, Failed):
+                    yield answer
+                else:
+                    yield from self._advance(answer.variant, answer)
 
     def _generate(self, batch: Mapping[str, Generate], cancel: Cancel) -> Iterator[Event]:
         requests = [
@@ -216,11 +221,12 @@ class _Turn:
             )
             for variant, step in batch.items()
         ]
-        for event in self._engine.stream(requests, cancel):
-            if batch[event.variant].shown or isinstance(event, Failed):
-                yield event
-            elif isinstance(event, Done):
-                yield from self._advance(event.variant, event)
+        with closing(self._engine.stream(requests, cancel)) as events:
+            for event in events:
+                if batch[event.variant].shown or isinstance(event, Failed):
+                    yield event
+                elif isinstance(event, Done):
+                    yield from self._advance(event.variant, event)
 
     def _advance(self, variant: str, answer: Options | Done | None) -> Iterator[Event]:
         """Send an answer to a strategy; its events up to the step it waits for next."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import threading
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -35,7 +34,8 @@ class Decoding:
 @dataclass(frozen=True)
 class SelectRequest:
     """Read one distribution: ``tokens`` is the prompt, ``options`` the token
-    ids to choose among. ``session`` names the chat whose cache may be reused."""
+    ids to choose among. ``session`` names the chat whose cache is reused and
+    kept; "" for a turn on its own, which takes no chat's place in the cache."""
 
     variant: str
     tokens: Sequence[int]
@@ -92,10 +92,21 @@ class Failed:
     message: str
 
 
-@dataclass
-class Cancel:
-    """Set by the visitor's stop button; engines look at it between tokens."""
+_numbers = itertools.count()
 
+
+@dataclass(eq=False)
+class Cancel:
+    """One turn as its engine sees it: its place in the line, and the visitor's
+    stop button, which engines look at between tokens.
+
+    Attributes:
+        background: nobody waits for this turn yet; it goes after those that somebody waits for.
+        number: turns are served in the order in which they began, with all their requests.
+    """
+
+    background: bool = False
+    number: int = field(default_factory=_numbers.__next__)
     _event: threading.Event = field(default_factory=threading.Event)
 
     def set(self) -> None:
@@ -139,8 +150,13 @@ class Identity:
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
 
 
+Answers = Generator[Options | Failed, None, None]
+Pieces = Generator[Delta | Done | Failed, None, None]
+
+
 class Engine(Protocol):
-    """Runs the variants. Safe to call from many threads at once.
+    """Runs the variants. Safe to call from many threads at once. Whoever closes
+    the generator of ``select`` or ``stream`` frees the engine within a token.
 
     Attributes:
         identity: what it is; one fingerprint for records, journals and caches.
@@ -152,36 +168,12 @@ class Engine(Protocol):
     tokenizer: Tokenizer
     variants: tuple[str, ...]
 
-    def select(self, requests: Sequence[SelectRequest], cancel: Cancel) -> Iterator[Options | Failed]:
+    def select(self, requests: Sequence[SelectRequest], cancel: Cancel) -> Answers:
         """One answer per request, as each is ready."""
 
-    def stream(self, requests: Sequence[ReplyRequest], cancel: Cancel) -> Iterator[Delta | Done | Failed]:
+    def stream(self, requests: Sequence[ReplyRequest], cancel: Cancel) -> Pieces:
         """Pieces of all replies as they come; one Done or Failed per request.
         After ``cancel`` is set, what was written so far comes as Done."""
 
     def close(self) -> None:
-        """Free the models; the engine cannot be used afterwards."""
-
-
-class FairLock:
-    """First come, first served: ``threading.Lock`` lets a visitor who has just
-    been served overtake those who wait."""
-
-    def __init__(self):
-        self._condition = threading.Condition()
-        self._queue: deque[object] = deque()
-
-    @contextmanager
-    def hold(self) -> Iterator[None]:
-        """Wait for one's turn, then hold the lock."""
-        ticket = object()
-        with self._condition:
-            self._queue.append(ticket)
-        try:
-            with self._condition:
-                self._condition.wait_for(lambda: self._queue[0] is ticket)
-            yield
-        finally:
-            with self._condition:
-                self._queue.remove(ticket)
-                self._condition.notify_all()
+        """Stop what runs, wait for it, and free the models; the engine cannot be used afterwards."""

@@ -2,41 +2,85 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import queue
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 
 from pal.dialogue.prompt import CONTEXT_TOKENS, FORMAT, BaseTokenizer
 from pal.engines.base import (
+    Answers,
     Cancel,
     Delta,
     Done,
     Failed,
-    FairLock,
     Identity,
     Options,
+    Pieces,
     ReplyRequest,
     SelectRequest,
 )
-from pal.engines.llamacpp_server import REPLY_ROOM, VariantServer
+from pal.engines.llamacpp_server import REPLY_ROOM, Session, VariantServer
 from pal.errors import EngineError
 from pal.files import sha256
 from pal.models.adapters import adapter_hash, adapter_path, gguf_adapter
 from pal.models.bases import base_tokenizer_path, fetch_base
 from pal.models.hub import noted_sha256
 
+PARKED_BYTES = 2**30  # on disk, for the caches of chats that are not in memory, all variants together
 _POLL_SECONDS = 0.02  # how often a waiting caller looks at its cancel button
 _log = logging.getLogger(__name__)
 
 Stopped = Callable[[], bool]
 Emit = Callable[[Delta], None]
+
+
+class Worker:
+    """One thread that runs jobs one at a time: those of the turn that began first
+    come first, those of background turns last."""
+
+    def __init__(self):
+        self._jobs: queue.PriorityQueue = queue.PriorityQueue()
+        self._order = itertools.count()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="pal-llamacpp", daemon=True)
+        self._thread.start()
+
+    def submit(self, cancel: Cancel, job: Callable[[], None]) -> None:
+        """Run ``job``, which must not raise, when its turn comes.
+
+        Raises:
+            EngineError: the worker is closed.
+        """
+        with self._lock:
+            if self._closed:
+                raise EngineError("The engine is closed.")
+            self._jobs.put((cancel.background, cancel.number, next(self._order), job))
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that have not begun."""
+        return self._jobs.qsize()
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()[-1]) is not None:
+            job()
+
+    def close(self) -> None:
+        """Run what is in line, then end; waits for it."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._jobs.put((True, float("inf"), next(self._order), None))
+        self._thread.join()
 
 
 class LlamaCppEngine:
@@ -46,7 +90,9 @@ class LlamaCppEngine:
         base: GGUF of the base model.
         loras: GGUF LoRA of each variant; None runs the plain base.
         hashes: what ``identity`` says of each adapter; None hashes the GGUFs.
-        slots: sessions per variant whose prefix caches are kept.
+        slots: chats per variant whose prefix caches stay in memory, 29 MB each;
+            one more serves turns that belong to no chat.
+        parked_bytes: caches of further chats that are kept on disk.
         threads: CPU threads; None takes every core this process may use.
         parallel: run the variants of a turn side by side. Off, they run one
             after another, each with all threads: on two cores that takes as
@@ -62,19 +108,24 @@ class LlamaCppEngine:
         loras: Mapping[str, Path | None],
         *,
         hashes: Mapping[str, str] | None = None,
-        slots: int = 4,
+        slots: int = 3,
+        parked_bytes: int = PARKED_BYTES,
         threads: int | None = None,
         parallel: bool = False,
     ):
         self.variants = tuple(loras)
         self._base = base
         self._hashes = dict(hashes or {name: sha256(path) if path else "" for name, path in loras.items()})
-        self._parallel = parallel
-        shared = FairLock()
-        self._locks = {variant: FairLock() if parallel else shared for variant in loras}
         self._closed = threading.Event()
         self._servers: dict[str, VariantServer] = {}
-        settings = {"slots": slots, "context": CONTEXT_TOKENS + REPLY_ROOM, "threads": threads or _cores()}
+        shared = Worker()
+        self._workers = {variant: Worker() if parallel else shared for variant in loras}
+        settings = {
+            "slots": slots,
+            "context": CONTEXT_TOKENS + REPLY_ROOM,
+            "threads": threads or _cores(),
+            "parked_bytes": parked_bytes // max(len(loras), 1),
+        }
         try:
             for variant, lora in loras.items():
                 self._servers[variant] = VariantServer(base, lora, **settings)
@@ -89,15 +140,14 @@ class LlamaCppEngine:
         *,
         base: Path | None = None,
         progress: bool = True,
-        slots: int = 4,
-        threads: int | None = None,
-        parallel: bool = False,
+        **options,
     ) -> LlamaCppEngine:
         """The engine for PEFT adapters, fetched and converted as needed.
 
         Args:
             adapters: PEFT folder of each variant; None runs the plain base.
             base: GGUF of the base model; None fetches the pinned one.
+            options: of the constructor.
 
         Raises:
             CheckpointError: the base or an adapter is not to be had.
@@ -108,7 +158,7 @@ class LlamaCppEngine:
         base = base or fetch_base(progress=progress)
         loras = {variant: folder and gguf_adapter(folder) for variant, folder in adapters.items()}
         hashes = {variant: adapter_hash(folder) if folder else "" for variant, folder in adapters.items()}
-        return cls(base, loras, hashes=hashes, slots=slots, threads=threads, parallel=parallel)
+        return cls(base, loras, hashes=hashes, **options)
 
     @cached_property
     def identity(self) -> Identity:
@@ -127,11 +177,12 @@ class LlamaCppEngine:
         """The base's own."""
         return BaseTokenizer(base_tokenizer_path())
 
-    def select(self, requests: Sequence[SelectRequest], cancel: Cancel) -> Iterator[Options | Failed]:
+    def select(self, requests: Sequence[SelectRequest], cancel: Cancel) -> Answers:
         """One answer per request, as each is ready; after ``cancel``, Failed."""
 
         def work(request: SelectRequest, server: VariantServer, stopped: Stopped, _: Emit):
-            answer = server.distribution(request.tokens, request.options, request.session, stopped)
+            session = _session(request, cancel)
+            answer = server.distribution(request.tokens, request.options, session, stopped)
             return Options(request.variant, *answer) if answer else unfinished(request)
 
         def unfinished(request: SelectRequest, *_) -> Failed:
@@ -139,7 +190,7 @@ class LlamaCppEngine:
 
         return self._run(requests, work, unfinished, cancel)
 
-    def stream(self, requests: Sequence[ReplyRequest], cancel: Cancel) -> Iterator[Delta | Done | Failed]:
+    def stream(self, requests: Sequence[ReplyRequest], cancel: Cancel) -> Pieces:
         """Pieces of all replies as they come, then a Done or Failed for each.
 
         ``Done.seconds`` counts from the moment the reply's turn came. After
@@ -158,11 +209,10 @@ class LlamaCppEngine:
                     begun = True
                     emit(Delta(request.variant, text))
 
-            made = server.generate(
-                request.tokens, request.decoding, request.seed, request.session, stopped, on_text
-            )
+            session = _session(request, cancel)
+            reply = server.generate(request.tokens, request.decoding, request.seed, session, stopped, on_text)
             seconds = time.perf_counter() - start
-            return Done(request.variant, made.text.strip(), made.evaluated, made.generated, seconds)
+            return Done(request.variant, reply.text.strip(), reply.evaluated, reply.generated, seconds)
 
         def so_far(request: ReplyRequest, pieces: Sequence[str], seconds: float) -> Done:
             return Done(request.variant, "".join(pieces).strip(), 0, len(pieces), seconds)
@@ -170,15 +220,16 @@ class LlamaCppEngine:
         return self._run(requests, work, so_far, cancel)
 
     def close(self) -> None:
-        """Stop what runs and free the models."""
+        """Stop what runs at its next token, wait for it, and free the models."""
         self._closed.set()
-        for variant in list(self._servers):
-            with self._locks[variant].hold():
-                self._servers.pop(variant).close()
+        for worker in self._workers.values():
+            worker.close()
+        while self._servers:
+            self._servers.popitem()[1].close()
 
-    def _run(self, requests: Sequence, work: Callable, so_far: Callable, cancel: Cancel) -> Iterator:
-        """Run ``work(request, server, stopped, emit)`` for every request on worker
-        threads; yields what they emit and return.
+    def _run(self, requests: Sequence, work: Callable, so_far: Callable, cancel: Cancel) -> Answers | Pieces:
+        """Run ``work(request, server, stopped, emit)`` for every request on the
+        workers; yields what they emit and return.
 
         Nothing a worker does can hold the caller up: after ``cancel`` each
         unfinished request ends with ``so_far(request, pieces, seconds)`` at
@@ -192,20 +243,16 @@ class LlamaCppEngine:
         def stopped() -> bool:
             return cancel.is_set or left.is_set() or self._closed.is_set()
 
-        def run(batch: Sequence[tuple[int, object]]) -> None:
-            for index, request in batch:
-                if stopped():
-                    return
-                emit = partial(_put, events, index)
-                emit(self._answer(request, work, stopped, emit))
+        def run(index: int, request: SelectRequest | ReplyRequest) -> None:
+            emit = partial(_put, events, index)
+            emit(self._answer(request, work, stopped, emit))
 
-        jobs = list(enumerate(requests))
-        batches = [[job] for job in jobs] if self._parallel else [jobs]
-        pieces: dict[int, list[str]] = {index: [] for index, _ in jobs}
+        pieces: dict[int, list[str]] = {index: [] for index in range(len(requests))}
         start = time.perf_counter()
-        for batch in batches:
-            threading.Thread(target=run, args=(batch,), name="pal-llamacpp").start()
         try:
+            for index, request in enumerate(requests):
+                worker = self._workers.get(request.variant) or next(iter(self._workers.values()))
+                worker.submit(cancel, partial(run, index, request))
             while pieces:
                 if cancel.is_set:
                     seconds = time.perf_counter() - start
@@ -226,20 +273,24 @@ class LlamaCppEngine:
     def _answer(self, request, work: Callable, stopped: Stopped, emit: Emit):
         """The last event of one request; never raises."""
         try:
-            if request.variant not in self._locks:
+            if request.variant not in self._servers:
                 known = ", ".join(self.variants)
                 raise EngineError(f"There is no model “{request.variant}”; there are: {known}.")
-            with self._locks[request.variant].hold():
-                if self._closed.is_set():
-                    raise EngineError("The engine was closed.")
-                if stopped():
-                    raise EngineError("Stopped before its turn came.")
-                return work(request, self._servers[request.variant], stopped, emit)
+            if self._closed.is_set():
+                raise EngineError("The engine was closed.")
+            if stopped():
+                raise EngineError("Stopped before its turn came.")
+            return work(request, self._servers[request.variant], stopped, emit)
         except EngineError as error:
             return Failed(request.variant, str(error))
         except Exception:
             _log.exception("variant %s failed", request.variant)
             return Failed(request.variant, "The model could not answer: an unexpected error. Try again.")
+
+
+def _session(request: SelectRequest | ReplyRequest, cancel: Cancel) -> Session:
+    """The chat of a request; a turn on its own is a chat of one turn that is not kept."""
+    return Session(request.session or f"turn {cancel.number}", kept=bool(request.session))
 
 
 def _put(events: queue.SimpleQueue, index: int, event: Delta | Done | Failed | Options) -> None:

@@ -7,12 +7,17 @@ base file is memory-mapped, so several servers share one copy of the weights.
 Why one request at a time: llama.cpp multiplies LoRA matrices along different
 paths for one token and for several. The last bits differ, the 8-bit rounding of
 activations turns that into about 0.1 nats, and so two sessions decoded in one
-batch flip near-ties that either alone would not. Slots keep the prefix caches.
+batch flip near-ties that either alone would not. Slots keep the prefix caches;
+a chat that has to leave its slot is parked on disk and comes back as it was.
 """
 
 from __future__ import annotations
 
+import json
+import logging
 import secrets
+import tempfile
+import urllib.request
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,6 +31,16 @@ REPLY_ROOM = (
 )
 _BATCH = 32  # prompt tokens between two looks at a stop request; also bounds the compute buffers
 _BIAS = 100.0  # added to every option, so that no other token has any probability
+_PARKING_SECONDS = 30
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Session:
+    """A chat whose cache may be reused; one that is not ``kept`` takes no other's place."""
+
+    name: str
+    kept: bool = True
 
 
 @dataclass(frozen=True)
@@ -46,23 +61,26 @@ class VariantServer:
     Args:
         base: GGUF of the base model.
         lora: GGUF LoRA at scale 1, or None for the plain base.
-        slots: sessions whose prefix caches are kept; the least recently used
-            one makes room for a new session.
+        slots: kept sessions whose prefix caches are in memory; the least recently
+            used one makes room for another. One more slot serves the rest.
+        parked_bytes: on disk, for the caches of sessions that made room; 0 forgets them.
         context: tokens of one slot, prompt and reply together.
 
     Raises:
         EngineError: the files cannot be loaded.
     """
 
-    def __init__(self, base: Path, lora: Path | None, *, slots: int, context: int, threads: int):
+    def __init__(
+        self, base: Path, lora: Path | None, *, slots: int, context: int, threads: int, parked_bytes: int = 0
+    ):
         import xllamacpp
 
         params = xllamacpp.CommonParams()
         params.model.path = str(base)
         if lora is not None:
             params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(lora), 1.0)]
-        params.n_parallel = slots
-        params.n_ctx = context * slots
+        params.n_parallel = slots + 1
+        params.n_ctx = context * params.n_parallel
         params.kv_unified = False
         params.cache_ram_mib = 0
         params.fit_params = False  # else it loads the model once more to see whether it fits
@@ -71,33 +89,84 @@ class VariantServer:
         params.verbosity = 1  # errors only
         # The library always opens an HTTP port: on the loopback, useless without this key.
         params.hostnames = ["127.0.0.1"]
-        params.api_keys = [secrets.token_urlsafe(32)]
-        params.endpoint_slots = params.ui = False
+        self._key = secrets.token_urlsafe(32)
+        params.api_keys = [self._key]
+        params.endpoint_slots = parked_bytes > 0  # parks slots
+        params.ui = False
+        self._folder = tempfile.TemporaryDirectory(prefix="pal-chats-", ignore_cleanup_errors=True)
+        params.slot_save_path = self._folder.name + "/"
         params.n_threads_http = 1
         self._context = context
         self._free = list(range(slots))
-        self._sessions: OrderedDict[str, int] = OrderedDict()
+        self._passing_slot, self._passing = slots, ""
+        self._sessions: OrderedDict[str, int] = OrderedDict()  # in memory, least recently used first
+        self._parked: OrderedDict[str, tuple[str, int]] = OrderedDict()  # file and its bytes
+        self._parked_bytes = parked_bytes
         try:
             self._server = xllamacpp.Server(params)
         except RuntimeError as error:
             adapter = f" with adapter {lora}" if lora is not None else ""
             raise EngineError(f"llama.cpp cannot load {base}{adapter}: {error}") from error
 
-    def _slot(self, session: str) -> tuple[int, bool]:
-        """The session's slot, and whether it was the session's own before: else
-        it is a free one or the least recently used one, and its content is of no
-        use (even a common start was computed in other pieces, so rounded otherwise)."""
-        own = session in self._sessions
-        if own:
-            self._sessions.move_to_end(session)
-        elif self._free:
-            self._sessions[session] = self._free.pop(0)
+    def _slot(self, session: Session) -> tuple[int, bool]:
+        """The session's slot, and whether it holds the session's own cache: else
+        its content is of no use (even a common start was computed in other pieces,
+        so rounded otherwise)."""
+        name = session.name
+        if not session.kept:
+            own, self._passing = self._passing == name, name
+            return self._passing_slot, own
+        if name in self._sessions:
+            self._sessions.move_to_end(name)
+            return self._sessions[name], True
+        if self._free:
+            slot = self._free.pop(0)
         else:
-            self._sessions[session] = self._sessions.popitem(last=False)[1]
-        return self._sessions[session], own
+            leaving, slot = self._sessions.popitem(last=False)
+            self._park(leaving, slot)
+        self._sessions[name] = slot
+        return slot, self._return(name, slot)
+
+    def _park(self, name: str, slot: int) -> None:
+        """Write a slot's cache to disk; the least recently parked ones make room."""
+        if not self._parked_bytes:
+            return
+        file = f"{secrets.token_hex(8)}.kv"
+        answer = self._slot_action(slot, "save", file)
+        if answer is None:
+            return
+        self._parked[name] = file, answer["n_written"]
+        while sum(size for _, size in self._parked.values()) > self._parked_bytes:
+            self._forget(self._parked.popitem(last=False)[1][0])
+
+    def _return(self, name: str, slot: int) -> bool:
+        """Read a parked session's cache into a slot; False when there is none."""
+        if name not in self._parked:
+            return False
+        file, _ = self._parked.pop(name)
+        answer = self._slot_action(slot, "restore", file)
+        self._forget(file)
+        return answer is not None
+
+    def _forget(self, file: str) -> None:
+        (Path(self._folder.name) / file).unlink(missing_ok=True)
+
+    def _slot_action(self, slot: int, action: str, file: str) -> dict | None:
+        """The server's answer; None, and a warning, when it could not: then the prompt is computed again."""
+        request = urllib.request.Request(
+            f"{self._server.listening_address}/slots/{slot}?action={action}",
+            data=json.dumps({"filename": file}).encode(),
+            headers={"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=_PARKING_SECONDS) as response:
+                return json.load(response)
+        except (OSError, ValueError) as error:
+            _log.warning("a chat's cache could not be parked (%s): %s", action, error)
+            return None
 
     def _complete(
-        self, session: str, request: dict, stopped: Callable[[], bool], take: Callable[[dict], None]
+        self, session: Session, request: dict, stopped: Callable[[], bool], take: Callable[[dict], None]
     ) -> None:
         """Run one request; every answer goes to ``take``.
 
@@ -132,7 +201,7 @@ class VariantServer:
         return room
 
     def distribution(
-        self, tokens: Sequence[int], options: Sequence[int], session: str, stopped: Callable[[], bool]
+        self, tokens: Sequence[int], options: Sequence[int], session: Session, stopped: Callable[[], bool]
     ) -> tuple[tuple[float, ...], int] | None:
         """Next-token probabilities restricted to ``options``, in their order and
         summing to 1, and the number of prompt tokens computed; None if stopped.
@@ -173,7 +242,7 @@ class VariantServer:
         tokens: Sequence[int],
         decoding: Decoding,
         seed: int,
-        session: str,
+        session: Session,
         stopped: Callable[[], bool],
         on_text: Callable[[str], None],
     ) -> Generation:
@@ -215,6 +284,7 @@ class VariantServer:
     def close(self) -> None:
         """Free the model; waits for the server's own thread."""
         del self._server
+        self._folder.cleanup()
 
 
 def _evaluated(answer: dict, before: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -133,7 +132,7 @@ class RatingDesk:
     def request(self, item: Item, seed: int, variants: Sequence[str]) -> TurnRequest:
         """What to ask the models named ``variants`` for an item without replies."""
         histories = dict.fromkeys(variants, item.history)
-        return TurnRequest(item.persona, item.user, histories, self.decoding, seed, secrets.token_hex(16))
+        return TurnRequest(item.persona, item.user, histories, self.decoding, seed, session="")
 
     def upcoming(self, annotator: str, count: int) -> list[Item]:
         """Items after the present one whose replies may be made ahead of time."""

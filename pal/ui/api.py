@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -56,7 +55,7 @@ def endpoint(responder: Responder) -> Callable[..., dict[str, Any]]:
             histories = _histories(history, who, responder.variants)
         except PalError as error:
             raise gr.Error(str(error), print_exception=False) from None
-        request = TurnRequest(who, turn.user, histories, decoding, turn.seed, secrets.token_hex(16))
+        request = TurnRequest(who, turn.user, histories, decoding, turn.seed, session="")
         for event in responder.respond(request, Cancel()):
             turn = turn.after(event)
         return _result(turn)

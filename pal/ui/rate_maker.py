@@ -96,7 +96,7 @@ class TurnMaker:
             if job is None:
                 if self._stopped or not self._room():
                     return
-                cancel = Cancel()
+                cancel = Cancel(background=True)
                 future = self._pool.submit(self._make, request, item.id, None, cancel)
                 job = self._ahead[item.id] = _Ahead(future, cancel)
             job.visitors.add(visitor)
@@ -117,6 +117,7 @@ class TurnMaker:
         with self._lock:
             job = self._ahead.pop(item.id, None)
         if job is not None and not job.future.cancel():
+            job.cancel.background = False  # somebody waits for it now
             with self.running.turn(visitor, job.cancel):
                 turn = _result(job)
             _check(job.cancel)

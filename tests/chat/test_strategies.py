@@ -223,3 +223,20 @@ def test_an_engine_that_breaks_is_heard_of():
 def test_strategies_and_variants_are_values():
     assert shipped() == shipped()
     assert dataclasses.replace(shipped()["aligned"], title="x") != shipped()["aligned"]
+
+
+def test_who_leaves_a_turn_closes_what_the_engine_writes():
+    closed = []
+
+    class Watched(FakeEngine):
+        def stream(self, requests, cancel):
+            try:
+                yield from super().stream(requests, cancel)
+            finally:
+                closed.append(len(requests))
+
+    events = fake_responder(Watched()).respond(request(), Cancel())
+    while not isinstance(next(events), Delta):
+        pass
+    events.close()
+    assert closed == [3]

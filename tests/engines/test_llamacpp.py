@@ -53,8 +53,8 @@ def small(base_gguf, loras):
     """A function that opens small engines of one variant, closed after the test."""
     opened = []
 
-    def build(slots=1, lora=loras["stage1"]):
-        opened.append(LlamaCppEngine(base_gguf, {"stage1": lora}, slots=slots))
+    def build(slots=1, lora=loras["stage1"], **options):
+        opened.append(LlamaCppEngine(base_gguf, {"stage1": lora}, slots=slots, **options))
         return opened[-1]
 
     yield build
@@ -245,8 +245,9 @@ def test_interleaved_sessions_answer_as_if_alone(base_gguf, loras, renderer, par
         assert sorted(together[session], key=str) == sorted(alone[session], key=str)
 
 
-def test_the_least_recently_used_session_makes_room(small, renderer):
-    engine = small(slots=2)
+@pytest.mark.parametrize("parked_bytes", [0, 2**28], ids=["forgotten", "parked"])
+def test_the_least_recently_used_session_makes_room(small, renderer, parked_bytes):
+    engine = small(slots=2, parked_bytes=parked_bytes)
     options = renderer.option_ids(3)
     prompts = {
         name: renderer.selection_prompt(PERSONA, [], f"Hello, I am {name}!") for name in ("Ann", "Bob", "Cid")
@@ -260,7 +261,50 @@ def test_the_least_recently_used_session_makes_room(small, renderer):
     assert evaluated("Ann") == 1  # cached; llama.cpp computes the last token again
     assert evaluated("Cid") == len(prompts["Cid"])  # Bob's slot, but nothing of Bob's cache
     assert evaluated("Ann") == 1
-    assert evaluated("Bob") == len(prompts["Bob"])
+    assert evaluated("Bob") == (1 if parked_bytes else len(prompts["Bob"]))
+
+
+def test_a_parked_chat_answers_as_if_it_had_stayed(small, renderer):
+    options = renderer.option_ids(3)
+    ask = renderer.selection_prompt(PERSONA, [], "Do you have any pets?")
+    prompt = renderer.reply_prompt(PERSONA, [], "Do you have any pets?", 1)
+    stays, goes = small(slots=1), small(slots=1)
+    for engine in (stays, goes):
+        selection(engine, ask, options, session="me")
+    selection(goes, renderer.selection_prompt(["I fly."], [], "Hello!"), options[:2], session="another")
+    there, back = reply(stays, prompt, session="me"), reply(goes, prompt, session="me")
+    assert (back.text, back.evaluated) == (there.text, there.evaluated)
+    assert back.evaluated <= len(prompt) - len(ask) + 1
+
+
+def test_parked_chats_have_a_budget_and_are_deleted_at_the_end(small, renderer, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    engine = small(slots=1, parked_bytes=2 * 2**20)
+    options = renderer.option_ids(3)
+    prompt = renderer.selection_prompt(PERSONA, [], "Hello!")  # about 50 tokens of 23 kB
+    for number in range(5):
+        selection(engine, prompt, options, session=f"chat {number}")
+    files = list(tmp_path.glob("*/*.kv"))
+    assert 0 < sum(path.stat().st_size for path in files) <= 2 * 2**20 and len(files) < 4
+    assert selection(engine, prompt, options, session="chat 3").evaluated == 1
+    assert selection(engine, prompt, options, session="chat 0").evaluated == len(prompt)
+    engine.close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_turns_on_their_own_take_no_chats_place(small, renderer):
+    """Programs and background work beside a full house of visitors."""
+    engine, options = small(slots=1, parked_bytes=0), renderer.option_ids(3)
+    ask = renderer.selection_prompt(PERSONA, [], "Hello!")
+    prompt = renderer.reply_prompt(PERSONA, [], "Hello!", 0)
+    selection(engine, ask, options, session="visitor")
+    for _ in range(3):
+        cancel = Cancel()
+        (answer,) = engine.select([SelectRequest("stage1", ask, options, "")], cancel)
+        assert answer.evaluated == len(ask), "nothing is reused from one such turn to the next"
+        *_, done = engine.stream([ReplyRequest("stage1", prompt, GREEDY, 1, "")], cancel)
+        assert done.evaluated <= len(prompt) - len(ask) + 1, "but within the turn"
+    assert selection(engine, ask, options, session="visitor").evaluated == 1
 
 
 def test_more_sessions_than_slots_wait_and_are_all_served(small, renderer):
@@ -319,11 +363,9 @@ def test_leaving_the_generator_stops_the_work(engine, renderer):
     )
     next(events)
     events.close()
-    for thread in threading.enumerate():
-        if thread.name == "pal-llamacpp":
-            thread.join()
-    after = reply(engine, prompt, "baseline", "left")
+    after = reply(engine, prompt, "baseline", "left", Decoding(0.0, 1.0, 1.0, 1))
     assert after.evaluated == 1, "its slot still holds the prompt, and is free"
+    assert reply(engine, prompt, "aligned", "left").evaluated == len(prompt), "it had not come so far"
 
 
 def test_a_failing_variant_fails_alone(engine, renderer):
