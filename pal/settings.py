@@ -93,6 +93,7 @@ class Settings:
         engine: one of ``ENGINES``.
         adapters: folder with one PEFT adapter folder per shipped variant.
         variants: YAML or JSON file of further variants, see ``pal.chat.variants``.
+        merge: serve each adapter merged into a file of its own, Q8_0; faster, more memory.
         selection: JSON file with the selection settings per variant.
         consistency: judge replies against the persona, for the badges.
         turns_at_once: turns that may be open at the same time; they share the
@@ -115,6 +116,7 @@ class Settings:
     engine: Annotated[Engine, _one_of(*ENGINES)] = "auto"
     adapters: File = ADAPTERS
     variants: File | None = None
+    merge: Annotated[bool, BeforeValidator(_switch)] = False
     selection: File = REPOSITORY / "assets" / "selection.json"
     consistency: Annotated[bool, BeforeValidator(_switch)] = True
     turns_at_once: Annotated[int, _whole_number(1, 1000)] = 32

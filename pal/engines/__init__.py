@@ -29,5 +29,5 @@ def open(settings: Settings, adapters: Mapping[str, Path | None], *, progress: b
     if settings.engine in ("auto", "llamacpp"):
         from pal.engines.llamacpp import LlamaCppEngine
 
-        return LlamaCppEngine.from_adapters(adapters, progress=progress)
+        return LlamaCppEngine.from_adapters(adapters, merge=settings.merge, progress=progress)
     raise EngineError(f"There is no engine “{settings.engine}”.")

@@ -30,7 +30,7 @@ from pal.engines.base import (
 from pal.engines.llamacpp_server import REPLY_ROOM, Session, VariantServer
 from pal.errors import EngineError
 from pal.files import sha256
-from pal.models.adapters import adapter_hash, adapter_path, gguf_adapter
+from pal.models.adapters import adapter_hash, adapter_path, gguf_adapter, merged_gguf
 from pal.models.bases import base_tokenizer_path, fetch_base
 from pal.models.hub import noted_sha256
 
@@ -89,6 +89,8 @@ class LlamaCppEngine:
     Args:
         base: GGUF of the base model.
         loras: GGUF LoRA of each variant; None runs the plain base.
+        merged: a GGUF of its own for each variant, its adapter added in, which
+            is served instead of the base and the LoRA.
         hashes: what ``identity`` says of each adapter; None hashes the GGUFs.
         slots: chats per variant whose prefix caches stay in memory, 29 MB each;
             one more serves turns that belong to no chat.
@@ -107,6 +109,7 @@ class LlamaCppEngine:
         base: Path,
         loras: Mapping[str, Path | None],
         *,
+        merged: Mapping[str, Path] | None = None,
         hashes: Mapping[str, str] | None = None,
         slots: int = 3,
         parked_bytes: int = PARKED_BYTES,
@@ -115,6 +118,7 @@ class LlamaCppEngine:
     ):
         self.variants = tuple(loras)
         self._base = base
+        self._served = next(iter(merged.values())) if merged else base
         self._hashes = dict(hashes or {name: sha256(path) if path else "" for name, path in loras.items()})
         self._closed = threading.Event()
         self._servers: dict[str, VariantServer] = {}
@@ -128,7 +132,8 @@ class LlamaCppEngine:
         }
         try:
             for variant, lora in loras.items():
-                self._servers[variant] = VariantServer(base, lora, **settings)
+                model = (merged[variant], None) if merged else (base, lora)
+                self._servers[variant] = VariantServer(*model, **settings)
         except EngineError:
             self.close()
             raise
@@ -139,6 +144,7 @@ class LlamaCppEngine:
         adapters: Mapping[str, Path | None],
         *,
         base: Path | None = None,
+        merge: bool = False,
         progress: bool = True,
         **options,
     ) -> LlamaCppEngine:
@@ -147,6 +153,8 @@ class LlamaCppEngine:
         Args:
             adapters: PEFT folder of each variant; None runs the plain base.
             base: GGUF of the base model; None fetches the pinned one.
+            merge: serve each adapter added into a file of its own (Q8_0), and the
+                variants side by side where there is a core for each of them.
             options: of the constructor.
 
         Raises:
@@ -156,9 +164,19 @@ class LlamaCppEngine:
         for folder in filter(None, adapters.values()):
             adapter_path(folder.name, folder.parent)
         base = base or fetch_base(progress=progress)
-        loras = {variant: folder and gguf_adapter(folder) for variant, folder in adapters.items()}
+        merged = None
+        if merge:
+            merged = {
+                variant: merged_gguf(base, folder, progress=progress) if folder else base
+                for variant, folder in adapters.items()
+            }
+            options = _threads(len(adapters)) | options
+        loras = {
+            variant: gguf_adapter(folder) if folder and not merge else None
+            for variant, folder in adapters.items()
+        }
         hashes = {variant: adapter_hash(folder) if folder else "" for variant, folder in adapters.items()}
-        return cls(base, loras, hashes=hashes, **options)
+        return cls(base, loras, merged=merged, hashes=hashes, **options)
 
     @cached_property
     def identity(self) -> Identity:
@@ -167,7 +185,7 @@ class LlamaCppEngine:
             "llama.cpp",
             version("xllamacpp"),
             noted_sha256(self._base),
-            _quantisation(self._base),
+            _quantisation(self._served),
             self._hashes,
             FORMAT,
         )
@@ -302,7 +320,13 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _threads(variants: int) -> dict[str, bool | int]:
+    """Side by side, the cores divided among the variants, or one after another on one core."""
+    cores = _cores()
+    return {"parallel": cores > 1, "threads": max(1, cores // variants)}
+
+
 def _quantisation(base: Path) -> str:
-    """The quantisation named at the end of a GGUF's file name."""
-    match = re.search(r"[.-](I?Q\d\w*|BF16|F16|F32)$", base.stem, re.IGNORECASE)
+    """The quantisation named at the end of a GGUF's file name, before a format number."""
+    match = re.search(r"[.-](I?Q\d\w*|BF16|F16|F32)(-\d+)?$", base.stem, re.IGNORECASE)
     return match[1].upper() if match else "GGUF"

@@ -56,7 +56,8 @@ def test_a_closed_worker_takes_no_jobs():
 class Server:
     """Writes until it is stopped; ``writing`` once it has begun."""
 
-    def __init__(self, *args, **options):
+    def __init__(self, model, lora, **options):
+        self.model, self.lora, self.options = model, lora, options
         self.writing, self.closed, self.running = threading.Event(), False, 0
 
     def generate(self, tokens, decoding, seed, session, stopped, on_text):
@@ -110,3 +111,17 @@ def test_who_leaves_frees_the_engine_for_the_next(engine):
     assert next(following) == Delta("baseline", "word")
     cancel.set()
     assert len(list(following)) == 2
+
+
+def test_a_merged_file_is_served_as_it_is(monkeypatch, tmp_path):
+    monkeypatch.setattr("pal.engines.llamacpp.VariantServer", Server)
+    base, merged = tmp_path / "base.Q4_1.gguf", {"aligned": tmp_path / "0a1b-2c3d-Q8_0-1.gguf"}
+    base.write_bytes(b"base")
+    engine = LlamaCppEngine(base, {"aligned": None}, merged=merged, hashes={"aligned": "ab"})
+    [server] = engine._servers.values()
+    assert (server.model, server.lora) == (merged["aligned"], None)
+    apart = LlamaCppEngine(base, {"aligned": tmp_path / "lora.gguf"}, hashes={"aligned": "ab"})
+    assert (engine.identity.quantisation, apart.identity.quantisation) == ("Q8_0", "Q4_1")
+    assert engine.identity.fingerprint != apart.identity.fingerprint
+    engine.close()
+    apart.close()

@@ -10,7 +10,7 @@ from gguf import GGUFReader
 from gguf.quants import dequantize
 
 from pal.dialogue.turns import Exchange
-from pal.engines.llamacpp_server import VariantServer
+from pal.engines.llamacpp_server import Session, VariantServer
 from pal.errors import CheckpointError
 from pal.models import adapters
 from pal.models.adapters import adapter_path, gguf_adapter, merged_gguf, read_peft
@@ -66,7 +66,7 @@ def distributions(renderer, gguf, lora):
         replies.append(server.probabilities(renderer.reply_prompt(PERSONA, history, message, number % 4)))
         prompt = renderer.selection_prompt(PERSONA, history, message)
         options = renderer.option_ids(len(PERSONA))
-        selections.append(server.distribution(prompt, options, f"chat {number}", lambda: False)[0])
+        selections.append(server.distribution(prompt, options, Session(f"chat {number}"), lambda: False)[0])
     server.close()
     return replies, selections
 
