@@ -137,9 +137,8 @@ def _step(task, policy, optimizer, recipe, step, steps, accelerator) -> dict:
     counts = task.counts(items)
     torch.manual_seed(hash((recipe.seed, step)) % 2**31)
     mine = items[accelerator.process_index :: accelerator.num_processes]
-    share = (
-        1.0 if mine else 0.0
-    )  # without a share: a pass of no weight, since all processes average gradients
+    # A process without a share makes a pass of no weight: processes average gradients, each must give some.
+    share = 1.0 if mine else 0.0
     sums = dict.fromkeys(counts, 0.0)
     groups = task.micro_batches(mine or items[:1])
     for number, group in enumerate(groups):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic.dataclasses import dataclass
 
 from pal.errors import RecipeError
 
@@ -15,10 +16,15 @@ if TYPE_CHECKING:
     import torch
 
 RECIPES = Path(__file__).with_name("recipes")
-TASKS = ("baseline", "stage1", "align", "realign", "consistency")
+Task = Literal["baseline", "stage1", "align", "realign", "consistency"]
+TASKS: tuple[str, ...] = get_args(Task)
+Precision = Literal["fp32", "bf16", "auto"]
+AtLeastOne = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+_ONLY_KNOWN = ConfigDict(extra="forbid")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_ONLY_KNOWN)
 class DataSource:
     """A dialogues file and how it is used.
 
@@ -34,7 +40,7 @@ class DataSource:
     repeat: int = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_ONLY_KNOWN)
 class Recipe:
     """Everything that decides a run besides the data itself.
 
@@ -57,7 +63,7 @@ class Recipe:
     contradiction is shown an epoch (consistency only).
     """
 
-    task: str
+    task: Task
     data: tuple[DataSource, ...] = ()
     questions_file: str = ""
     questions: int = 0
@@ -65,8 +71,8 @@ class Recipe:
     seed: int = 1
     epochs: float = 1.0
     steps: int = 0
-    batch: int = 8
-    learning_rate: float = 5e-4
+    batch: AtLeastOne = 8
+    learning_rate: Positive = 5e-4
     warmup_steps: int = 20
     final_learning_rate: float = 0.05  # share of the peak at the end of the cosine
     restarts: tuple[int, ...] = ()
@@ -77,21 +83,29 @@ class Recipe:
     skip_parroting: bool = False
     parroting_draws: int = 0
     untrue_draws: int = 4
-    rank: int = 16
+    rank: AtLeastOne = 16
     alpha: int = 32
     dropout: float = 0.0
-    max_tokens: int = 1024
-    micro_batch_tokens: int = 1
-    precision: str = "fp32"
-    beta: float = 0.1
+    max_tokens: AtLeastOne = 1024
+    micro_batch_tokens: AtLeastOne = 1
+    precision: Precision = "fp32"
+    beta: Positive = 0.1
     sft_weight: float = 0.0
     positive_weight: float = 0.0
     length_normalised: bool = False
     mined: int = 0
     contradiction_repeat: int = 1
-    save_steps: int = 25
-    dev_steps: int = 40
+    save_steps: AtLeastOne = 25
+    dev_steps: AtLeastOne = 40
     dev_dialogues: int = 40
+
+    @field_validator("restarts", mode="before")
+    @classmethod
+    def _rising(cls, entry: object) -> tuple[int, ...]:
+        steps = tuple(entry) if isinstance(entry, list | tuple) else (entry,)
+        if not all(isinstance(step, int) and step > 0 for step in steps) or list(steps) != sorted(set(steps)):
+            raise ValueError("it must be a rising list of steps")
+        return steps
 
     def resolved(self) -> str:
         """The recipe as YAML, every setting written out."""
@@ -142,59 +156,48 @@ def _read(name: str) -> tuple[Path, dict]:
 
 def build_recipe(content: dict, origin: str) -> Recipe:
     """Recipe from settings by name; see ``load_recipe`` for the errors."""
-    sources = tuple(_source(entry, origin) for entry in content.get("data", ()))
-    restarts = _restarts(content.get("restarts", ()), origin)
-    recipe = _build(Recipe, {**content, "data": sources, "restarts": restarts}, origin)
-    if recipe.task not in TASKS:
-        raise RecipeError(f"{origin}: unknown task “{recipe.task}”; it is one of {', '.join(TASKS)}.")
-    for key in ("batch", "rank", "micro_batch_tokens", "save_steps", "dev_steps", "max_tokens"):
-        if getattr(recipe, key) < 1:
-            raise RecipeError(f"{origin}: {key} is {getattr(recipe, key)}; it must be at least 1.")
-    for key in ("learning_rate", "beta"):
-        if getattr(recipe, key) <= 0:
-            raise RecipeError(f"{origin}: {key} is {getattr(recipe, key)}; it must be above 0.")
-    if recipe.precision not in ("fp32", "bf16", "auto"):
-        raise RecipeError(
-            f"{origin}: precision “{recipe.precision}” is unknown; it is fp32, bf16, or auto (what is fast)."
-        )
-    return recipe
-
-
-def _restarts(entry: object, origin: str) -> tuple[int, ...]:
-    steps = tuple(entry) if isinstance(entry, list | tuple) else (entry,)
-    if not all(isinstance(step, int) and step > 0 for step in steps) or list(steps) != sorted(set(steps)):
-        raise RecipeError(f"{origin}: restarts is {entry!r}; it must be a rising list of steps.")
-    return steps
-
-
-def _source(entry: object, origin: str) -> DataSource:
-    if not isinstance(entry, dict):
-        raise RecipeError(f"{origin}: each entry of data needs at least a file, not {entry!r}.")
-    if "speakers" in entry:
-        entry = {**entry, "speakers": tuple(entry["speakers"])}
-    return _build(DataSource, entry, origin)
-
-
-def _build(kind: type, content: dict, origin: str):
-    fields = {item.name: item for item in dataclasses.fields(kind)}
-    unknown = sorted(set(content) - set(fields))
-    if unknown:
-        raise RecipeError(f"{origin}: unknown setting “{unknown[0]}”; known are {', '.join(fields)}.")
-    values = {}
-    for key, value in content.items():
-        default = fields[key].default
-        if isinstance(default, float) and isinstance(value, (int, float, str)):
-            try:
-                value = float(value)  # YAML reads 5e-4 as text
-            except ValueError:
-                raise RecipeError(f"{origin}: {key} is {value!r}; it must be a number.") from None
-        elif default is not dataclasses.MISSING and not isinstance(value, type(default)):
-            raise RecipeError(f"{origin}: {key} is {value!r}; it must be of the kind of {default!r}.")
-        values[key] = value
     try:
-        return kind(**values)
-    except TypeError as error:
-        raise RecipeError(f"{origin}: {error}.") from None
+        return _RECIPE.validate_python(content)
+    except ValidationError as error:
+        raise RecipeError(f"{origin}: {_sentence(error)}") from None
+
+
+_RECIPE = TypeAdapter(Recipe)
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first thing that is wrong, as a sentence that names setting and value."""
+    first = error.errors(include_url=False)[0]
+    kind, value = first["type"], first["input"]
+    names = [part for part in first["loc"] if isinstance(part, str)]
+    owner = DataSource if names[:1] == ["data"] and len(first["loc"]) > 2 else Recipe
+    fields = {item.name: item for item in dataclasses.fields(owner)}
+    key = names[-1]
+    if kind == "unexpected_keyword_argument":
+        return f"unknown setting “{key}”; known are {', '.join(fields)}."
+    if kind == "missing":
+        return f"{key} is missing."
+    if kind == "literal_error" and key == "task":
+        return f"unknown task “{value}”; it is one of {', '.join(TASKS)}."
+    if kind == "literal_error":
+        return f"{key} “{value}” is unknown; it is fp32, bf16, or auto (what is fast)."
+    if key == "data":
+        return f"each entry of data needs at least a file, not {value!r}."
+    return f"{key} is {value!r}; {_demand(first, fields[key].default)}."
+
+
+def _demand(error: dict, default: object) -> str:
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    if error["type"] == "greater_than_equal":
+        return f"it must be at least {error['ctx']['ge']}"
+    if error["type"] == "greater_than":
+        return f"it must be above {error['ctx']['gt']:g}"
+    if isinstance(default, float):
+        return "it must be a number"
+    if error["type"] == "string_type":
+        return "it must be text"
+    return f"it must be of the kind of {default!r}"
 
 
 def fast_bf16(device: torch.device) -> bool:

@@ -40,5 +40,6 @@ def tiny_model(vocabulary: int = CharacterTokenizer.size) -> LlamaForCausalLM:
         num_key_value_heads=2,
         max_position_embeddings=2048,
         tie_word_embeddings=True,
+        initializer_range=0.3,  # so that a few steps of an adapter matter
     )
     return LlamaForCausalLM(config).eval()

@@ -45,6 +45,7 @@ def arguments(tmp_path):
     return ["train", "all", "--data", str(data), "--recipe", str(recipe), "--out", str(tmp_path / "run")]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_one_command_makes_three_adapters_and_goes_on_where_it_stopped(arguments, tmp_path):
     assert main(arguments) == 0

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from tests.support.train_tiny import main
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_a_process_without_a_share_of_the_last_batch_does_not_halt_the_others(tmp_path):
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]

@@ -60,6 +60,7 @@ def state(out):
     return load_file(out / "state" / saved["folder"] / "weights.safetensors")
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_any_change_of_a_file_goes_on_from_its_last_state(tmp_path, monkeypatch, steps):
     whole = train_tiny.main(tmp_path / "whole", RECIPE)
     with monkeypatch.context() as patch:

@@ -1,8 +1,9 @@
-"""A few real steps on the real base: losses fall, margins rise, resume is exact."""
+"""A few steps of a tiny model: losses fall, margins rise, resume is exact."""
 
 import copy
 import dataclasses
 import json
+import math
 import shutil
 
 import pytest
@@ -12,7 +13,6 @@ from safetensors.torch import load_file
 
 from pal.dialogue.turns import Exchange
 from pal.errors import DataError, RecipeError
-from pal.models import bases
 from pal.training.align import AlignTask, ancestors, grow, prepare_reference, reference_key
 from pal.training.examples import Example
 from pal.training.loop import accelerator_for, batch_items, total_steps, train
@@ -20,6 +20,7 @@ from pal.training.pairs import Pair, read_pairs, write_pair
 from pal.training.policy import Policy, collate, load_adapter, new_adapter
 from pal.training.recipe import DataSource, Recipe
 from pal.training.sft import SftTask
+from tests.support.tiny import tiny_model, tiny_renderer
 
 EXAMPLES = [
     Example(
@@ -36,14 +37,19 @@ EXAMPLES = [
     for number in range(2, 6)
 ]
 RECIPE = Recipe(
-    task="stage1", data=(DataSource("none"),), batch=2, steps=6, warmup_steps=1, learning_rate=2e-3, rank=4,
+    task="stage1", data=(DataSource("none"),), batch=2, steps=6, warmup_steps=1, learning_rate=5e-2, rank=4,
     alpha=8, save_steps=3, final_learning_rate=0.5,
 )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def base(base_gguf):
-    return bases.load_base_model()
+def renderer():
+    return tiny_renderer()
+
+
+@pytest.fixture(scope="module")
+def base():
+    return tiny_model()
 
 
 def fresh(base, renderer, recipe=RECIPE):
@@ -112,6 +118,7 @@ def test_stage1_losses_fall_and_resume_equals_an_unbroken_run(base, renderer, tm
     unwrap(reloaded)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_compiled_layers_give_the_same_losses_and_gradients(base, renderer):
     found = []
@@ -179,7 +186,7 @@ PAIRS = [
         ]
     )
 ]  # fmt: skip
-ALIGN = dataclasses.replace(RECIPE, task="align", learning_rate=5e-4, steps=5, batch=2, sft_weight=0.1)
+ALIGN = dataclasses.replace(RECIPE, task="align", learning_rate=1e-3, steps=5, batch=2, sft_weight=0.1)
 
 
 def test_the_dpo_margin_rises_from_zero(base, renderer, tmp_path):
@@ -193,9 +200,41 @@ def test_the_dpo_margin_rises_from_zero(base, renderer, tmp_path):
     unwrap(policy)
     assert curve[0]["_margin"] == pytest.approx(0, abs=1e-4)
     assert curve[-1]["_margin"] > 0.02 and curve[-1]["_accuracy"] == 1
+    assert curve[0]["_chosen"] == pytest.approx(0, abs=1e-3) and curve[-1]["_rejected"] < curve[-1]["_chosen"]
     assert curve[-1]["dpo"] < curve[0]["dpo"]
     for mine, other in zip(task.reference, again.reference, strict=True):
         torch.testing.assert_close(mine, other)
+
+
+def test_a_chosen_reply_that_has_fallen_costs_more_by_the_recipes_weight(base, renderer):
+    policy = fresh(base, renderer, ALIGN)
+    losses = []
+    for weight in (0.0, 5.0):
+        recipe = dataclasses.replace(ALIGN, positive_weight=weight)
+        task = AlignTask(PAIRS, renderer, recipe, torch.device("cpu"))
+        with torch.no_grad():
+            task.reference = [task.log_probabilities(policy, [index]) + 2.0 for index in range(2)]
+            losses.append(task.losses(policy, [(0, 0), (0, 1)])["dpo"].item())
+    unwrap(policy)
+    count, penalty = len(PAIRS), ALIGN.beta * 5.0 * 2.0
+    assert losses[0] == pytest.approx(count * math.log(2), rel=1e-3)
+    assert losses[1] == pytest.approx(count * math.log(1 + math.exp(penalty)), rel=1e-3)
+
+
+def test_length_normalised_preferences_compare_means_per_token(base, renderer):
+    recipe = dataclasses.replace(ALIGN, length_normalised=True)
+    policy = fresh(base, renderer, recipe)
+    plain, normalised = (AlignTask(PAIRS, renderer, each, torch.device("cpu")) for each in (ALIGN, recipe))
+    items = [(0, 0), (0, 1)]
+    with torch.no_grad():
+        for task in (plain, normalised):
+            task.reference = [task.log_probabilities(policy, [index]) - 8.0 for index in range(2)]
+        found = {"plain": plain.losses(policy, items), "normalised": normalised.losses(policy, items)}
+    unwrap(policy)
+    lengths = [len(renderer.reply(pair.chosen)) - 1 for pair in PAIRS]
+    assert found["plain"]["_chosen"].item() == pytest.approx(8.0 * len(PAIRS), rel=1e-3)
+    assert found["normalised"]["_chosen"].item() == pytest.approx(sum(8.0 / n for n in lengths), rel=1e-3)
+    assert found["plain"]["sft"].item() == pytest.approx(found["normalised"]["sft"].item())
 
 
 def test_the_reference_is_computed_in_the_arithmetic_of_the_steps(base, renderer, tmp_path):
