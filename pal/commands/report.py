@@ -3,7 +3,7 @@
     python -m pal report --replies results/dev --ablations results/dev-ablations --samples results/samples
 
 Reads what ``pal evaluate`` wrote, and in the report's folder what the other
-measuring commands and people wrote: ``plain_questions.json``, ``bench.json``,
+measuring commands and people wrote: ``answers.json``, ``plain_questions.json``, ``bench.json``,
 ``relevance.json``, ``conversations.json``, ``consistency_dev.json``,
 ``consistency_challenge.json``, ``labels.json`` and ``notes.md``; what is missing
 is left out. Writes ``dev.json`` (and ``dev-ablations.json``), the plots, the
@@ -29,6 +29,7 @@ from pal.settings import REPOSITORY
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 MEASURED = {
+    "answers": "answers.json",
     "questions": "plain_questions.json",
     "bench": "bench.json",
     "relevance": "relevance.json",

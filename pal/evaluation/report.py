@@ -413,6 +413,10 @@ class Report:
             lines.append(f"python -m pal check-relevance --data {data} --out assets/results/relevance.json")
         if self.measured["questions"]:
             lines.append("python -m pal evaluate-questions --out assets/results/plain_questions.json")
+        if answers := self.measured["answers"]:
+            given = answers["settings"].get("replies")
+            replies = f" --replies assets/labels/{given['file']}" if given else ""
+            lines.append(f"python -m pal evaluate-answers{replies} --out assets/results/answers.json")
         if self.measured["bench"]:
             lines.append("python -m pal bench --out assets/results/bench.json")
         return [*lines, report]

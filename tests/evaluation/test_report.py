@@ -236,6 +236,30 @@ def test_what_other_commands_and_people_wrote_is_included_and_what_is_missing_le
     assert "| cosine | 0.850" in whole and "(70% of the pairs), it is right in 91%" in whole
 
 
+def test_right_answers_are_reported_with_the_checkers_worth(place):
+    right = {"answers": 136, "right": number(0.6), "contradicts": number(0.2)}
+    detection = {name: number(0.7) for name in ("kappa", "precision", "recall", "f1")}
+    held_out = {
+        "answers": 195,
+        "wrong": detection,
+        "contradicts": detection,
+        "findings": {"number": {"answers": 8, "wrong": 8, "contradicts": 7}},
+    }
+    answers = {
+        "settings": {"replies": {"file": "answers.jsonl"}},
+        "variants": {"stage1": right, "aligned": right},
+        "differences": {"aligned - stage1": number(0.111), "stage1 - own": None},
+        "agreement": {"held-out": held_out},
+        "readers": {"answers": 100, "right": {"kappa": number(0.9)}},
+    }
+    assert "Right answers" not in run(place)[1]
+    (place / "assets" / "results" / "answers.json").write_text(json.dumps(answers))
+    readme, whole = run(place)
+    assert "| Stage 1 | 136 | 60.0 % (50.0 to 70.0) |" in readme and "195 labelled replies" in readme
+    assert "| number | 8 | 8 | 7 |" in whole and "| number | 8" not in readme
+    assert "--replies assets/labels/answers.jsonl" in whole and "stage1 - own" not in whole
+
+
 def test_ablations_have_a_section_of_their_own_and_only_new_differences(place):
     few = {
         **RESULTS,
