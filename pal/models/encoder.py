@@ -50,8 +50,8 @@ def fetch_encoder(*, progress: bool = True) -> Path:
 
 
 class RowCache(Generic[Key]):
-    """The rows of at most ``limit`` keys; the least recently used goes first.
-    Safe to call from many threads at once."""
+    """The rows of at most ``limit`` keys, 0 for none; the least recently used
+    goes first. Safe to call from many threads at once."""
 
     def __init__(self, limit: int):
         self._rows: LRUCache[Key, np.ndarray] = LRUCache(limit)
@@ -64,8 +64,9 @@ class RowCache(Generic[Key]):
         missing = [key for key in dict.fromkeys(keys) if key not in rows]
         if missing:
             computed = dict(zip(missing, compute(missing), strict=True))
-            with self._lock:
-                self._rows.update(computed)
+            if self._rows.maxsize:  # a cache of nothing refuses every row
+                with self._lock:
+                    self._rows.update(computed)
             rows |= computed
         return [rows[key] for key in keys]
 

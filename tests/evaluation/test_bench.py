@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
+from pal.chat.responder import Responder
+from pal.chat.variants import shipped
+from pal.evaluation import bench
 from pal.evaluation.bench import SENTENCES, long_chat, open_responder, summarise
 from pal.models.consistency import ConsistencyModel
-from tests.evaluation.fakes import ScriptedEngine
+from tests.evaluation.fakes import ScriptedEngine, renderer
 
 
 def figures(turns, first=0.1, rss=500.0, long=()):
@@ -49,7 +52,7 @@ def test_no_verdict_is_remembered_while_badges_are_measured(monkeypatch):
     computed = []
 
     def load(cached):
-        model = ConsistencyModel(None, None, 1.0, np.zeros(3), cached)
+        model = ConsistencyModel(None, None, None, cached)
         model._compute = lambda pairs: computed.append(pairs) or np.ones((len(pairs), 3))
         return model
 
@@ -60,3 +63,15 @@ def test_no_verdict_is_remembered_while_badges_are_measured(monkeypatch):
     judge.probabilities(pairs)
     judge.probabilities(pairs)
     assert computed == [pairs, pairs]
+
+
+def test_what_is_measured_can_be_summarised(monkeypatch):
+    def scripted(mode):
+        engine = ScriptedEngine(lambda variant, prompt, options: (1 / options,) * options)
+        return Responder(engine, renderer(), shipped())
+
+    monkeypatch.setattr(bench, "open_responder", scripted)
+    measured = {mode: bench._measure(mode, 1, 9 if mode == "pal" else 0) for mode in bench.MODES}
+    report = summarise(measured)
+    assert len(measured["pal"]["turns"]) == 6 and report["long_chat_turns"] == 9
+    assert report["evaluated_prompt_tokens_per_turn"] == 3

@@ -45,3 +45,16 @@ def test_many_threads_get_their_own_rows():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_a_cache_of_nothing_computes_every_time():
+    asked = []
+    cache = RowCache(0)
+    for _ in range(2):
+        assert [
+            row[0] for row in cache.rows([1, 2], lambda keys: asked.append(keys) or np.array([[1], [2]]))
+        ] == [
+            1,
+            2,
+        ]
+    assert asked == [[1, 2], [1, 2]]
