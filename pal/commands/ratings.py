@@ -127,11 +127,11 @@ def _statistics(args: argparse.Namespace, settings: Settings) -> int:
     from pal.ratings.statistics import summary
 
     threshold = 1 if args.all else settings.rating_threshold
-    found = summary(_records(settings), threshold, args.campaign, blind_only=args.blind_only)
-    show(statistics_tables(found))
+    statistics = summary(_records(settings), threshold, args.campaign, blind_only=args.blind_only)
+    show(statistics_tables(statistics))
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(found.to_json(), indent=1) + "\n", encoding="utf-8")
+        args.json.write_text(json.dumps(statistics.to_json(), indent=1) + "\n", encoding="utf-8")
         print(f"Statistics: {args.json}")
     return 0
 
@@ -158,10 +158,10 @@ def _restore(args: argparse.Namespace, settings: Settings) -> int:
     from pal.ratings.restore import restore, restore_files
 
     with _opened(settings) as store:
-        found = restore_files(store, args.file) if args.file else restore(store, *_mirror(args, settings))
+        report = restore_files(store, args.file) if args.file else restore(store, *_mirror(args, settings))
     print(
-        f"{found.restored} records restored; {found.present} were there already; {found.deleted} left out "
-        f"because their annotator deleted them; {found.refused} refused because they contradict the store."
+        f"{report.restored} records restored; {report.present} were there already; {report.deleted} left out "
+        f"because their annotator deleted them; {report.refused} refused because they contradict the store."
     )
     return 0
 
@@ -198,10 +198,25 @@ def _mirror(args: argparse.Namespace, settings: Settings) -> tuple:
 
 
 def _simulate(args: argparse.Namespace, settings: Settings) -> int:
-    from pal.commands.main import main
     from pal.ratings.simulate import run_loop
+    from pal.training.recipe import load_recipe, settled
 
-    return run_loop(args, settings, main)
+    loop = run_loop(
+        settings,
+        settled(load_recipe(args.recipe, "align", {"steps": args.steps})),
+        args.out,
+        annotators=args.annotators,
+        items=args.items,
+        seed=args.seed,
+        start=args.start,
+    )
+    before, after = loop.before, loop.after
+    print(f"Adapter: {args.out / 'aligned' / 'adapter'}; record: {args.out / 'aligned' / 'record.json'}")
+    print(f"{loop.votes} votes, {loop.pairs} pairs, {args.steps} steps.")
+    print(f"log p(chosen) - log p(rejected): {before.mean:.3f} before, {after.mean:.3f} after.")
+    print(f"Chosen reply more probable: {before.preferred:.1%} before, {after.preferred:.1%} after.")
+    print(f"Margins: {args.out / 'margins.json'}")
+    return 0
 
 
 def show(tables: Sequence[Table | str]) -> None:
@@ -224,9 +239,9 @@ def interval(estimate: Estimate, digits: int = 3) -> str:
 def progress_tables(progress: AdminProgress) -> list[Table | str]:
     """One row per annotator, and the campaign's counts."""
     people = _table("annotator", "rated", "skipped", "corrected", "last")
-    for one in progress.annotators:
-        last = one.last.isoformat(timespec="minutes") if one.last else "–"
-        people.add_row(one.annotator[:8], str(one.rated), str(one.skipped), str(one.corrected), last)
+    for row in progress.annotators:
+        last = row.last.isoformat(timespec="minutes") if row.last else "–"
+        people.add_row(row.annotator[:8], str(row.rated), str(row.skipped), str(row.corrected), last)
     return [
         f"Campaign {progress.campaign}: {progress.ratings} votes; {progress.full} of {progress.items} items "
         "have all their votes.",
@@ -234,17 +249,18 @@ def progress_tables(progress: AdminProgress) -> list[Table | str]:
     ]
 
 
-def statistics_tables(found: Summary) -> list[Table | str]:
+def statistics_tables(summary: Summary) -> list[Table | str]:
     """The leaderboard and everything beside it, or how many votes are missing."""
     head = (
-        f"Campaign {found.campaign or '–'}: {found.votes} votes on {found.turns} turns by {found.annotators} "
-        f"annotators; {found.skipped} skipped, {found.corrected} corrected after the reveal."
+        f"Campaign {summary.campaign or '–'}: {summary.votes} votes on {summary.turns} turns "
+        f"by {summary.annotators} annotators; {summary.skipped} skipped, "
+        f"{summary.corrected} corrected after the reveal."
     )
-    if found.others:
-        head += f"\n{found.others_in_words}"
-    if found.results is None:
-        return [head, f"Statistics are shown from {max(found.threshold, 1)} votes on."]
-    return [head, *_results(found.results)]
+    if summary.others:
+        head += f"\n{summary.others_in_words}"
+    if summary.results is None:
+        return [head, f"Statistics are shown from {max(summary.threshold, 1)} votes on."]
+    return [head, *_results(summary.results)]
 
 
 def _results(results: Results) -> list[Table | str]:

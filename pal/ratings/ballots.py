@@ -25,9 +25,9 @@ class Ballot:
     turn: Turn
     first: Rating
 
-    def points(self, one: str, other: str) -> float:
-        """1 when ``one`` is ranked before ``other``, 0.5 for a tie, else 0."""
-        difference = self.rating.rank_of(other) - self.rating.rank_of(one)
+    def points(self, first: str, second: str) -> float:
+        """1 when ``first`` is ranked before ``second``, 0.5 for a tie, else 0."""
+        difference = self.rating.rank_of(second) - self.rating.rank_of(first)
         return 0.5 if difference == 0 else float(difference > 0)
 
 
@@ -98,10 +98,10 @@ def comparisons(ballots: Sequence[Ballot], variants: Sequence[str]) -> np.ndarra
     column variant, 1 won, 0.5 tied, 0 lost or not compared."""
     points = np.zeros((len(ballots), len(variants), len(variants)))
     for number, ballot in enumerate(ballots):
-        for i, one in enumerate(variants):
-            for j, other in enumerate(variants):
-                if i != j and {one, other} <= set(ballot.turn.variants):
-                    points[number, i, j] = ballot.points(one, other)
+        for i, first in enumerate(variants):
+            for j, second in enumerate(variants):
+                if i != j and {first, second} <= set(ballot.turn.variants):
+                    points[number, i, j] = ballot.points(first, second)
     return points
 
 

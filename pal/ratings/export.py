@@ -31,9 +31,9 @@ def vote_pairs(records: Sequence[Record], campaign: str, *, blind_only: bool = F
     items, repeats and pairs without two different texts give none.
     """
     for ballot in count(records, campaign, blind_only=blind_only).ranked:
-        for one, other in itertools.permutations(ballot.turn.variants, 2):
-            if ballot.rating.rank_of(one) < ballot.rating.rank_of(other):
-                chosen, rejected = ballot.turn.reply(one), ballot.turn.reply(other)
+        for better, worse in itertools.permutations(ballot.turn.variants, 2):
+            if ballot.rating.rank_of(better) < ballot.rating.rank_of(worse):
+                chosen, rejected = ballot.turn.reply(better), ballot.turn.reply(worse)
                 if _differ(chosen, rejected):
                     yield _pair(ballot, chosen, rejected)
 
@@ -156,8 +156,8 @@ def _parquet(records: Sequence[Record], folder: Path, campaign: str, blind_only:
 
 
 def _pairs(records: Sequence[Record], folder: Path, campaign: str, blind_only: bool) -> list[Path]:
-    found = vote_pairs(records, campaign, blind_only=blind_only)
-    return [_lines(folder / "pairs.jsonl", (clean(write_pair(pair)) for pair in found))]
+    pairs = vote_pairs(records, campaign, blind_only=blind_only)
+    return [_lines(folder / "pairs.jsonl", (clean(write_pair(pair)) for pair in pairs))]
 
 
 def _dataset(records: Sequence[Record], folder: Path, campaign: str, blind_only: bool) -> list[Path]:

@@ -106,9 +106,9 @@ class Queue:
         """Ordinary items that will probably come next and have no replies yet, at
         most ``count``; nothing is kept for the annotator."""
         turns = schema.turns
-        made = set(connection.scalars(select(turns.c.item).where(turns.c.campaign == self.campaign)))
+        answered = set(connection.scalars(select(turns.c.item).where(turns.c.campaign == self.campaign)))
         plan = self._plan(connection, annotator, moment)
-        return [item for item in plan.regular[1:] if item.id not in made][:count]
+        return [item for item in plan.regular[1:] if item.id not in answered][:count]
 
     def progress(self, connection: Connection, annotator: str, moment: datetime) -> tuple[int, int]:
         """(done, total) of the annotator; equal exactly when ``take`` gives None."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import random
@@ -16,6 +15,7 @@ from pal.chat.responder import Responder
 from pal.dialogue.text_metrics import words
 from pal.engines.base import Decoding
 from pal.errors import PalError
+from pal.files import write_text
 from pal.ratings.annotators import NOTICE_VERSION
 from pal.ratings.blind import BlindTurn
 from pal.ratings.desk import RatingDesk
@@ -26,7 +26,9 @@ from pal.ratings.queue import Queue, QueueSettings
 from pal.ratings.records import Turn, Vote, new_id
 from pal.ratings.store import open_store
 from pal.settings import Settings
+from pal.training.align import AlignTask, train_preferences
 from pal.training.pairs import Pair, read_pairs
+from pal.training.recipe import Recipe, load_recipe
 
 SLIP = 0.1  # share of simulated rankings that are drawn at random
 _LEAST_LETTERS = 4  # of a word that can show that a reply uses the persona
@@ -97,84 +99,90 @@ def preference_margins(pairs: Sequence[Pair], adapters: Mapping[str, Path]) -> d
 
     from pal.dialogue.persona import MAX_SENTENCES
     from pal.models import bases
-    from pal.training.align import AlignTask
     from pal.training.policy import Policy, load_adapter
-    from pal.training.recipe import load_recipe
 
     renderer = bases.open_renderer()
     task = AlignTask(pairs, renderer, load_recipe("cpu", "align"), torch.device("cpu"))
-    found = {}
+    margins = {}
     for name, folder in adapters.items():
         model = load_adapter(bases.load_base_model(), folder, trainable=False)
         policy = Policy(model, renderer.option_ids(MAX_SENTENCES)).eval()
         with torch.no_grad():
             sums = torch.cat([task.log_probabilities(policy, [index]) for index in range(task.size)])
         differences = sums[::2] - sums[1::2]
-        found[name] = Margins(float(differences.mean()), float((differences > 0).float().mean()))
-    return found
+        margins[name] = Margins(float(differences.mean()), float((differences > 0).float().mean()))
+    return margins
+
+
+@dataclass(frozen=True)
+class Loop:
+    """What came of a loop: the number of simulated votes and of the pairs that they
+    gave, and the margins of these pairs before and after aligning on them."""
+
+    votes: int
+    pairs: int
+    before: Margins
+    after: Margins
 
 
 def run_loop(
-    args: argparse.Namespace,
     settings: Settings,
-    command: Callable[[list[str]], int],
+    recipe: Recipe,
+    out: Path,
+    *,
+    annotators: int,
+    items: int,
+    seed: int,
+    start: Path | None = None,
     responder: Responder | None = None,
-) -> int:
-    """The whole loop, in a store of its own below ``args.out``; prints the margins
-    before and after and writes them to ``margins.json``.
+) -> Loop:
+    """Votes of simulated annotators, pairs from them, and an adapter aligned on the
+    pairs, all in the new folder ``out``; the result is in ``margins.json`` there too.
 
     Args:
-        command: runs ``python -m pal`` with these arguments; its exit status.
+        recipe: of the alignment.
+        annotators, items, seed: see ``simulate_votes``.
+        start: adapter to align; None takes the settings' stage1.
         responder: of the models to be rated; None loads the settings'.
 
     Raises:
         PalError: the folder is in use, or the votes gave no pair.
     """
-    if args.out.exists() and any(args.out.iterdir()):
-        raise PalError(f"{args.out} is not empty: give a new folder with --out.")
-    own = dataclasses.replace(settings, data=args.out, database_url="", backup_repo="", salt="")
-    votes, pairs_path = _vote(args, own, responder)
-    pairs = read_pairs(pairs_path)
-    start = args.start or settings.adapters / "stage1"
-    _align(args, pairs_path, start, command)
-    margins = preference_margins(pairs, {"before": start, "after": args.out / "aligned" / "adapter"})
-    before, after = margins["before"], margins["after"]
-    print(f"{votes} votes, {len(pairs)} pairs, {args.steps} steps.")
-    print(f"log p(chosen) - log p(rejected): {before.mean:.3f} before, {after.mean:.3f} after.")
-    print(f"Chosen reply more probable: {before.preferred:.1%} before, {after.preferred:.1%} after.")
-    path = args.out / "margins.json"
-    content = {name: dataclasses.asdict(value) for name, value in margins.items()}
-    path.write_text(json.dumps({"votes": votes, "pairs": len(pairs), **content}, indent=1) + "\n")
-    print(f"Margins: {path}")
-    return 0
-
-
-def _vote(args: argparse.Namespace, settings: Settings, responder: Responder | None) -> tuple[int, Path]:
+    if out.exists() and any(out.iterdir()):
+        raise PalError(f"{out} is not empty: give a new folder with --out.")
     if responder is None:
         from pal.chat.session import build_responder
 
         responder = build_responder(settings)
+    own = dataclasses.replace(settings, data=out, database_url="", backup_repo="", salt="")
+    votes, pairs_path = _vote(own, responder, annotators, items, seed)
+    start, pairs = start or settings.adapters / "stage1", read_pairs(pairs_path)
+    train_preferences(recipe, pairs_path, start, out / "aligned")
+    margins = preference_margins(pairs, {"before": start, "after": out / "aligned" / "adapter"})
+    loop = Loop(votes, len(pairs), **margins)
+    write_text(out / "margins.json", json.dumps(dataclasses.asdict(loop), indent=1) + "\n")
+    return loop
+
+
+def _vote(
+    settings: Settings, responder: Responder, annotators: int, count: int, seed: int
+) -> tuple[int, Path]:
+    """The number of votes, and the file of their pairs. Closes the responder's engine."""
     made_by = provenance(responder.engine)
     items = [item for item in read_items(settings.rating_items) if not item.gold]
     campaign = campaign_name(made_by, Decoding(), responder.settings)
-    desk = RatingDesk(open_store(settings), Queue(items, campaign, QueueSettings(overlap=args.annotators)))
+    desk = RatingDesk(open_store(settings), Queue(items, campaign, QueueSettings(overlap=annotators)))
     try:
         with tqdm(desc="replies", unit="turn") as bar:
 
             def make(item: Item) -> Turn:
                 bar.update()
-                request = desk.request(item, args.seed, responder.variants.names)
+                request = desk.request(item, seed, responder.variants.names)
                 return generate_turn(responder, request, made_by, campaign, item=item.id)
 
-            votes = simulate_votes(desk, make, args.annotators, args.items, args.seed)
-        [pairs] = write(desk.records(), args.out / "exports", ["pairs"])
+            votes = simulate_votes(desk, make, annotators, count, seed)
+        [pairs] = write(desk.records(), settings.data / "exports", ["pairs"])
     finally:
         desk.close()
         responder.engine.close()
     return votes, pairs
-
-
-def _align(args: argparse.Namespace, pairs: Path, start: Path, command: Callable[[list[str]], int]) -> None:
-    align = ["train", "align", "--pairs", pairs, "--stage1", start, "--out", args.out / "aligned"]
-    if command([*map(str, align), "--recipe", args.recipe, "--steps", str(args.steps)]):
-        raise PalError("The alignment failed; see above.")

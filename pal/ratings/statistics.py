@@ -249,12 +249,12 @@ def _best_first(row: VariantResult) -> tuple[float, float]:
     return (0.0 if math.isnan(strength) else -strength, -row.win_rate.value)
 
 
-def _pair(votes: Sequence[Ballot], one: str, other: str, bootstrap: TwoWayBootstrap) -> PairResult:
-    both = [{one, other} <= set(vote.turn.variants) for vote in votes]
-    points = [vote.points(one, other) if met else 0.0 for vote, met in zip(votes, both, strict=True)]
+def _pair(votes: Sequence[Ballot], first: str, second: str, bootstrap: TwoWayBootstrap) -> PairResult:
+    both = [{first, second} <= set(vote.turn.variants) for vote in votes]
+    points = [vote.points(first, second) if met else 0.0 for vote, met in zip(votes, both, strict=True)]
     counts = Counter(point for point, met in zip(points, both, strict=True) if met)
     return PairResult(
-        one, other, sum(both), counts[1.0], counts[0.5], counts[0.0], bootstrap.share(points, both)
+        first, second, sum(both), counts[1.0], counts[0.5], counts[0.0], bootstrap.share(points, both)
     )
 
 
@@ -262,15 +262,15 @@ def position_shares(votes: Sequence[Ballot], bootstrap: TwoWayBootstrap) -> tupl
     """Share of the first places that each column took; tied columns share one.
     Votes that tie all columns say nothing and are left out."""
     ranks = [vote.rating.ranks for vote in votes]
-    told = [len(set(given)) > 1 for given in ranks]
-    columns = max((len(given) for given, counts in zip(ranks, told, strict=True) if counts), default=0)
+    decided = [len(set(given)) > 1 for given in ranks]
+    columns = max((len(given) for given, counts in zip(ranks, decided, strict=True) if counts), default=0)
     shares = []
     for column in range(columns):
         taken = [
             (given[column] == 1) / given.count(1) if counts and column < len(given) else 0.0
-            for given, counts in zip(ranks, told, strict=True)
+            for given, counts in zip(ranks, decided, strict=True)
         ]
-        shares.append(bootstrap.share(taken, told))
+        shares.append(bootstrap.share(taken, decided))
     return tuple(shares)
 
 

@@ -1,18 +1,18 @@
 """Simulated votes, and the loop from votes to a realigned model on the real base."""
 
-import argparse
+import dataclasses
 import json
 import random
 
 import pytest
 
-from pal.commands.main import main
 from pal.errors import PalError
 from pal.models import bases
 from pal.ratings.blind import BlindTurn
 from pal.ratings.simulate import persona_score, run_loop, simulated_vote
 from pal.settings import Settings
 from pal.training.pairs import read_pairs
+from pal.training.recipe import load_recipe
 from tests.fakes import FakeEngine, fake_responder
 from tests.support.adapters import write_random_adapter
 
@@ -49,19 +49,20 @@ def settings(tmp_path, base_gguf):
     return Settings(adapters=tmp_path / "adapters", rating_items=items, data=tmp_path / "untouched")
 
 
-def test_aligning_on_votes_raises_the_margin_of_what_was_preferred(settings, tmp_path, capsys):
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("align: {learning_rate: 5e-4, warmup_steps: 1, batch: 2, epochs: 1}")
-    args = argparse.Namespace(
-        out=tmp_path / "loop", items=2, annotators=1, steps=3, recipe=str(recipe), start=None, seed=1
-    )
-    assert run_loop(args, settings, main, fake_responder(FakeEngine())) == 0
-    pairs = read_pairs(tmp_path / "loop" / "exports" / "pairs.jsonl")
+def test_aligning_on_votes_raises_the_margin_of_what_was_preferred(settings, tmp_path):
+    values = {"learning_rate": 5e-4, "warmup_steps": 1, "batch": 2, "epochs": 1, "steps": 3}
+    recipe, out = load_recipe("cpu", "align", values), tmp_path / "loop"
+
+    def run():
+        responder = fake_responder(FakeEngine())
+        return run_loop(settings, recipe, out, annotators=1, items=2, seed=1, responder=responder)
+
+    loop = run()
+    pairs = read_pairs(out / "exports" / "pairs.jsonl")
     assert {pair.chosen.split(":")[0] for pair in pairs} == {"aligned"}
-    found = json.loads((tmp_path / "loop" / "margins.json").read_text())
-    assert found["votes"] == 2 and found["pairs"] == len(pairs) == 4
-    assert found["after"]["mean"] > found["before"]["mean"] + 0.05
-    assert "log p(chosen)" in capsys.readouterr().out
+    assert loop.votes == 2 and loop.pairs == len(pairs) == 4
+    assert loop.after.mean > loop.before.mean + 0.05
+    assert json.loads((out / "margins.json").read_text()) == dataclasses.asdict(loop)
     assert not settings.data.exists()
     with pytest.raises(PalError, match="not empty"):
-        run_loop(args, settings, main, fake_responder(FakeEngine()))
+        run()
