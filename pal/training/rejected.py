@@ -34,9 +34,10 @@ from pal.dialogue.text_metrics import recites
 from pal.dialogue.turns import Exchange
 from pal.engines.base import Cancel, Decoding, Done, Engine, Failed, ReplyRequest
 from pal.errors import DataError, EngineError
-from pal.evaluation.answers import Scorer, check_answer
+from pal.evaluation.answers import check_answer
 from pal.models.bases import open_renderer
 from pal.models.consistency import ConsistencyModel
+from pal.models.contradictions import ConsistencyScorer
 from pal.settings import Settings
 from pal.training.corruptions import corruptions
 from pal.training.examples import Example, shuffled
@@ -60,7 +61,7 @@ class AnswerJudge:
     """``pal.evaluation.answers`` as a judge. Where the message does not ask for the
     sentence, only a reply that contradicts the persona is wrong."""
 
-    scorer: Scorer
+    scorer: ConsistencyScorer
 
     def __call__(self, reply: str, pair: Pair) -> bool | None:
         """See ``Judge``."""
