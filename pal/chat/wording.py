@@ -69,8 +69,8 @@ class Badge:
 
     @property
     def word(self) -> str:
-        """“entails”, “contradicts”, “neutral”, or “differs” where something else is wrong."""
-        return "differs" if self.note and self.label == "neutral" else WORDS[self.label]
+        """“entails”, “contradicts”, “neutral”, or “differs from” where something else is wrong."""
+        return "differs from" if self.note and self.label == "neutral" else WORDS[self.label]
 
     @property
     def reason(self) -> str:

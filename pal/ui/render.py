@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pal.chat.conversation import ChatTurn, Reply
 from pal.chat.selection import SelectionSettings
 from pal.chat.variants import Variants
-from pal.chat.wording import MARKS, WORDS, Badge, badges, describe_decoding, percent, setting_names
+from pal.chat.wording import MARKS, Badge, badges, describe_decoding, percent, setting_names
 
 _TEMPLATE_CHARACTERS = str.maketrans({"{": "&#123;", "}": "&#125;", "$": "&#36;", "`": "&#96;"})
 WELCOME = (
@@ -191,8 +191,8 @@ def reply_badges(reply: Reply, sentences: Sequence[str]) -> str:
     found = badges(reply, sentences)
     if not found:
         return ""
-    items = [_chip(badge) for badge in found if badge.label != "neutral"]
-    neutral = [badge for badge in found if badge.label == "neutral"]
+    items = [_chip(badge) for badge in found if badge.said]
+    neutral = [badge for badge in found if not badge.said]
     items += [
         f'<li class="pal-dot" title="{escape(badge.text)}">'
         f'<span class="pal-visually-hidden">neutral: {escape(badge.sentence)}</span></li>'
@@ -205,8 +205,8 @@ def reply_badges(reply: Reply, sentences: Sequence[str]) -> str:
 
 def _chip(badge: Badge) -> str:
     return (
-        f'<li class="pal-badge is-{badge.label}"><b>{_mark(badge)}{WORDS[badge.label]}</b> '
-        f"{escape(badge.sentence)} <em>{percent(badge.probability)}</em></li>"
+        f'<li class="pal-badge is-{badge.label}"><b>{_mark(badge)}{badge.word}</b> '
+        f"{escape(badge.sentence)} <em>{escape(badge.reason)}</em></li>"
     )
 
 
@@ -216,10 +216,10 @@ def sentence_badge(reply: Reply, sentences: Sequence[str], index: int, name: str
     if not found:
         return ""
     badge = found[index]
-    said = f"{WORDS[badge.label]} this" if badge.label != "neutral" else "neutral"
+    said = "neutral" if badge.word == "neutral" else f"{badge.word} this"
     return (
         f'<p class="pal-badges pal-panel-badge"><span class="pal-badge is-{badge.label}">'
-        f"{_mark(badge)}{escape(name)}: {said} <em>{percent(badge.probability)}</em></span></p>"
+        f"{_mark(badge)}{escape(name)}: {said} <em>{escape(badge.reason)}</em></span></p>"
     )
 
 

@@ -29,7 +29,7 @@ def test_a_changed_number_is_no_longer_entailed():
 
 def test_what_differs_without_contradicting_is_said():
     text = shown(PERSON)[1]
-    assert text.startswith("· differs: My husband") and "says of the speaker" in text
+    assert text.startswith("· differs from: My husband") and "says of the speaker" in text
 
 
 def test_a_contradiction_heard_by_the_model_has_its_probability():

@@ -10,6 +10,7 @@ from pal.chat.conversation import ChatTurn, Reply
 from pal.chat.responder import Judged
 from pal.chat.variants import shipped
 from pal.chat.wording import badges
+from pal.dialogue.findings import Finding
 from pal.dialogue.persona import Persona
 from pal.engines.base import Decoding, Done
 from pal.ui import render
@@ -41,6 +42,19 @@ def test_what_a_reply_says_is_there_in_words_and_not_in_colour_alone():
     assert "contradicts</b> I sail. <em>88 %</em>" in html
     assert "neutral: I have a cat.</span>" in html
     assert reply_badges(Reply("aligned"), SENTENCES) == ""
+
+
+def test_what_is_wrong_is_said_in_words():
+    findings = (
+        Finding("number", f"says 3, the persona says {HOSTILE}", 0, True),
+        Finding("person", "says of the speaker what the persona says of the brother", 1, False),
+    )
+    html = reply_badges(replace(judged(), findings=findings), SENTENCES)
+    assert "contradicts</b> I am a nurse. <em>says 3, the persona says &lt;img" in html
+    assert "differs from</b> I have a cat. <em>says of the speaker what" in html
+    assert "neutral: I sail.</span>" in html  # the whole reply's contradiction alone claims nothing
+    panel = sentence_badge(replace(judged(), findings=findings), SENTENCES, 1, "Aligned")
+    assert "Aligned: differs from this <em>says of" in panel
 
 
 def test_a_reply_without_badges_says_why():
