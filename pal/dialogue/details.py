@@ -38,7 +38,6 @@ _WEEKLY = re.compile(
     rf"\b(?:every|each) (?:{_DAYS.replace(' ', '|')}|week)\b|"
     rf"\bon (?:{_DAYS.replace(' ', 's|')}s)\b|\bweekly\b"
 )
-_NEVER = re.compile(r"\bnever\b")
 
 _NEGATION = re.compile(
     r"\b(?:not|never|cannot|none|neither|nor|hardly|without|don't|doesn't|didn't|isn't|aren't|wasn't|weren't|"
@@ -353,7 +352,7 @@ def _units(following: list[str]) -> frozenset[str]:
 
 def _number(words: list[str], place: int) -> tuple[float, int]:
     """The number that begins at a place and how many words it takes; 0 words when none does."""
-    parts = [part for word in words[place : place + 5] for part in [word]]
+    parts = words[place : place + 5]
     first = parts[0]
     if "-" in first and all(part in _CARDINALS for part in first.split("-")):
         return sum(_CARDINALS[part] for part in first.split("-")), 1

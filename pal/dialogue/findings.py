@@ -43,19 +43,6 @@ from pal.dialogue.lexicon import (
     WORKPLACES,
 )
 
-PERSONA_KINDS = (
-    "number",
-    "frequency",
-    "name",
-    "colour",
-    "negation",
-    "liking",
-    "time",
-    "occupation",
-    "person",
-    "partner",
-)
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -195,7 +182,7 @@ def _compare(
         yield from _negation(clause, known, place, shared)
     if clause.subject != known.subject:
         return
-    yield from _numbers(clause, known, place, shared)
+    yield from _numbers(clause, known, place)
     yield from _frequency(clause, known, place, shared)
     yield from _places(clause, known, place)
     yield from _negation(clause, known, place, shared)
@@ -203,7 +190,7 @@ def _compare(
     yield from _time(clause, known, place, shared, own)
 
 
-def _numbers(clause: Clause, known: Clause, place: int, shared: frozenset[str]) -> Iterator[Finding]:
+def _numbers(clause: Clause, known: Clause, place: int) -> Iterator[Finding]:
     if _ABOUT.search(clause.text) or _ABOUT.search(known.text):
         return
     for other in known.quantities:

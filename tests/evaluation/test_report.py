@@ -244,6 +244,7 @@ def test_right_answers_are_reported_with_the_checkers_worth(place):
         "wrong": detection,
         "contradicts": detection,
         "findings": {"number": {"answers": 8, "wrong": 8, "contradicts": 7}},
+        "variants": {"aligned": {"read": number(0.4), "checked": number(0.5)}},
     }
     answers = {
         "settings": {"replies": {"file": "answers.jsonl"}},
@@ -257,6 +258,7 @@ def test_right_answers_are_reported_with_the_checkers_worth(place):
     readme, whole = run(place)
     assert "| Stage 1 | 136 | 60.0 % (50.0 to 70.0) |" in readme and "195 labelled replies" in readme
     assert "| number | 8 | 8 | 7 |" in whole and "| number | 8" not in readme
+    assert "| Aligned | 40.0 % (30.0 to 50.0) | 50.0 % (40.0 to 60.0) |" in whole
     assert "--replies assets/labels/answers.jsonl" in whole and "stage1 - own" not in whole
 
 
