@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,9 @@ from pal.errors import PalError
 from pal.ratings import export
 from pal.ratings.desk import RatingDesk
 from pal.ratings.queue import AdminProgress
-from pal.ui import pages, render
-from pal.ui.leaderboard import count
-from pal.ui.pages import QUIET, Attempts, address
-from pal.ui.render import escape
+from pal.ui import pages
+from pal.ui.pages import QUIET, Attempts, address, notice_html
+from pal.ui.templates import render
 
 FORMATS = ("csv", "jsonl", "parquet", "pairs")
 ASK = "Enter the password first."
@@ -28,31 +27,7 @@ ASK = "Enter the password first."
 
 def progress_html(seen: AdminProgress, status: str) -> str:
     """The campaign in numbers, then a row for each annotator and each item."""
-    share = 100 * seen.full // seen.items if seen.items else 100
-    annotators = [
-        (one.annotator[:12], one.rated, one.skipped, one.corrected, one.last.strftime("%Y-%m-%d %H:%M"))
-        for one in seen.annotators
-    ]
-    items = [(item, f"{votes} of {seen.overlap}") for item, votes in seen.votes]
-    return (
-        f'<div class="results"><h2>Campaign {escape(seen.campaign)}</h2>'
-        f"<p>{seen.full} of {seen.items} items have {seen.overlap} votes ({share} %) · "
-        f"{count(seen.ratings, 'vote')} · {count(seen.turns, 'turn')} · "
-        f"{count(len(seen.annotators), 'annotator')} · "
-        f"{escape(status)}</p>"
-        f"<h3>Annotators</h3>{table(('id (hash)', 'rated', 'skipped', 'corrected', 'last, UTC'), annotators)}"
-        f"<details><summary>Items</summary>{table(('item', 'votes'), items)}</details></div>"
-    )
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table of plain values."""
-
-    def line(cells: Sequence[object], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
-
-    body = "".join(line(row, "td") for row in rows)
-    return f'<div class="results-table"><table>{line(head, "th")}{body}</table></div>'
+    return render("results.html", "progress", seen, status)
 
 
 def add_page(desk: RatingDesk, password: str) -> None:
@@ -75,7 +50,7 @@ def add_page(desk: RatingDesk, password: str) -> None:
         try:
             door.open(typed, address(request))
         except PalError as error:
-            return {notice: render.notice(str(error)), word: ""}
+            return {notice: notice_html(str(error)), word: ""}
         return {
             granted: True,
             notice: "",
@@ -87,18 +62,18 @@ def add_page(desk: RatingDesk, password: str) -> None:
 
     def show(allowed: bool) -> dict[Any, Any]:
         if not allowed:
-            return {notice: render.notice(ASK)}
+            return {notice: notice_html(ASK)}
         return {notice: "", progress: progress_html(desk.admin_progress(), desk.status())}
 
     def export_all(allowed: bool) -> Iterator[dict[Any, Any]]:
         if not allowed:
-            yield {notice: render.notice(ASK)}
+            yield {notice: notice_html(ASK)}
             return
         with tempfile.TemporaryDirectory() as folder:
             try:
                 written = export.write(desk.records(), Path(folder), FORMATS, desk.campaign)
             except PalError as error:
-                yield {notice: render.notice(str(error))}
+                yield {notice: notice_html(str(error))}
                 return
             paths = [str(path) for path in written]
             yield {notice: "", files: gr.update(value=paths, visible=True)}  # Gradio copies them now

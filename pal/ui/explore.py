@@ -8,10 +8,12 @@ import gradio as gr
 
 from pal.chat.responder import Responder
 from pal.dialogue.persona import Example
-from pal.ui import api, layout, pages, render
+from pal.ui import api, explore_layout, pages
+from pal.ui.explore_chat import TurnActions
+from pal.ui.explore_layout import ChatParts, PersonaParts
+from pal.ui.explore_persona import PersonaActions
+from pal.ui.explore_views import INTRODUCTION
 from pal.ui.pages import QUIET
-from pal.ui.persona_actions import PersonaActions
-from pal.ui.turn_actions import TurnActions
 
 FOCUS_LAST_ROW = """() => setTimeout(() => {
   const rows = [...document.querySelectorAll('.pal-row textarea, .pal-row input')];
@@ -26,14 +28,13 @@ SHOW_LIVE = """() => {
 def add_page(page: gr.Blocks, responder: Responder, examples: Sequence[Example], turns_at_once: int) -> None:
     """Put Explore into ``page``, which is being built."""
     identity = responder.engine.identity
-    pages.add_banner("", render.INTRODUCTION, f"{identity.engine} · {identity.quantisation}")
+    pages.add_banner("", INTRODUCTION, f"{identity.engine} · {identity.quantisation}")
     with gr.Row(elem_id="pal-app"):
         with gr.Column(elem_id="pal-persona", elem_classes="pal-panel", min_width=0):
-            persona = layout.persona_editor(examples, responder)
+            persona = explore_layout.persona_editor(examples, responder)
         with gr.Column(elem_id="pal-chat", elem_classes="pal-panel", min_width=0):
-            chat = layout.conversation(
-                examples[0], responder.variants, judges=responder.consistency is not None
-            )
+            judges = responder.consistency is not None
+            chat = explore_layout.conversation(examples[0], responder.variants, judges)
     _wire_persona(persona, PersonaActions(persona, chat, examples))
     turns = TurnActions(responder, chat, persona)
     _wire_chat(chat, turns, turns_at_once)
@@ -41,7 +42,7 @@ def add_page(page: gr.Blocks, responder: Responder, examples: Sequence[Example],
     api.add_endpoint(responder, turns_at_once)
 
 
-def _wire_persona(parts: layout.PersonaParts, actions: PersonaActions) -> None:
+def _wire_persona(parts: PersonaParts, actions: PersonaActions) -> None:
     direct = {"inputs": actions.inputs, "outputs": actions.outputs, "queue": False, **QUIET}
     gr.on(
         [row.change for row in parts.rows],  # .input misses pasted text
@@ -61,7 +62,7 @@ def _wire_persona(parts: layout.PersonaParts, actions: PersonaActions) -> None:
     parts.use_text.click(actions.use_text, **direct)
 
 
-def _wire_chat(parts: layout.ChatParts, actions: TurnActions, turns_at_once: int) -> None:
+def _wire_chat(parts: ChatParts, actions: TurnActions, turns_at_once: int) -> None:
     both = {"inputs": actions.inputs, "outputs": actions.outputs, **QUIET}
     turn = {"concurrency_id": "turn", "concurrency_limit": turns_at_once, **both}
     gr.on([parts.message.submit, parts.send.click], actions.send, **turn)

@@ -11,7 +11,7 @@ import gradio as gr
 
 from pal.errors import PalError
 from pal.settings import REPOSITORY
-from pal.ui.render import escape
+from pal.ui.templates import render
 
 STYLES = tuple(REPOSITORY / "assets" / name for name in ("style.css", "rate.css", "results.css"))
 FONT = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
@@ -88,15 +88,10 @@ def add_banner(current: str, text: str, corner: str = "") -> None:
 
 
 def banner(current: str, text: str, corner: str = "") -> str:
-    """Title, links and what the page is for; ``corner`` is a small label. All plain text."""
-    links = "".join(_link(path, name, path == current) for path, name in PAGES.items())
-    label = f'<p class="pal-engine">{escape(corner)}</p>' if corner else ""
-    return (
-        '<header class="pal-banner"><h1>PAL <span>persona-aware alignment</span></h1>'
-        f'<nav aria-label="Pages">{links}</nav>{label}<p class="pal-about">{escape(text)}</p></header>'
-    )
+    """Title, links and what the page is for; ``corner`` is a small label."""
+    return render("common.html", "banner", PAGES, current, text, corner)
 
 
-def _link(path: str, name: str, current: bool) -> str:
-    here = ' aria-current="page"' if current else ""
-    return f'<a href="./{path}"{here}>{name}</a>'
+def notice_html(text: str, kind: str = "problem") -> str:
+    """A message to the visitor, "" for none; read out at once when it is a problem."""
+    return render("common.html", "notice", text, kind)

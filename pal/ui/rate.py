@@ -10,8 +10,8 @@ import gradio as gr
 
 from pal.errors import PalError
 from pal.settings import REPOSITORY
-from pal.ui import pages, rate_render, render
-from pal.ui.pages import QUIET
+from pal.ui import pages, rate_views
+from pal.ui.pages import QUIET, notice_html
 from pal.ui.rate_actions import Payload, RateActions
 
 SCRIPT = REPOSITORY / "assets" / "rate.js"
@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 def add_page(page: gr.Blocks, actions: RateActions | None, closed: str, turns_at_once: int) -> None:
     """Put Rate into ``page``, which is being built. ``actions`` None: it only says
     why, ``closed``, nothing can be rated."""
-    pages.add_banner("rate", rate_render.INTRODUCTION)
-    first = rate_render.welcome() if actions else rate_render.closed(closed)
+    pages.add_banner("rate", rate_views.INTRODUCTION)
+    first = rate_views.welcome(len(actions.variants)) if actions else rate_views.closed(closed)
     board = gr.HTML(
         first, elem_id="pal-rate", js_on_load=SCRIPT.read_text(encoding="utf-8") if actions else None
     )
@@ -57,8 +57,8 @@ def _stream(step: Step, board: gr.HTML, notice: gr.HTML) -> Callable[..., Iterat
             for shown in step(Payload(event._data), request):
                 yield {board: shown, notice: ""}
         except Exception as error:
-            again = {board: rate_render.interrupted()} if shown else {}
-            yield {**again, notice: render.notice(_told(error))}
+            again = {board: rate_views.interrupted()} if shown else {}
+            yield {**again, notice: notice_html(_words(error))}
 
     return handle
 
@@ -70,12 +70,12 @@ def _answer(step: Step, board: gr.HTML, notice: gr.HTML) -> Callable[..., dict[A
         try:
             return {board: next(step(Payload(event._data), request)), notice: ""}
         except Exception as error:
-            return {notice: render.notice(_told(error))}
+            return {notice: notice_html(_words(error))}
 
     return handle
 
 
-def _told(error: Exception) -> str:
+def _words(error: Exception) -> str:
     """An error in words for the annotator."""
     if isinstance(error, PalError):
         return str(error)

@@ -21,7 +21,7 @@ from pal.ratings.annotators import NOTICE_VERSION, normal_code
 from pal.ratings.blind import BlindTurn
 from pal.ratings.desk import RatingDesk
 from pal.ratings.records import MAX_COMMENT_CHARS, Rating, Vote
-from pal.ui import rate_maker, rate_render, rate_views
+from pal.ui import rate_maker, rate_views
 from pal.ui.pages import Attempts, address
 from pal.ui.rate_maker import TurnMaker
 
@@ -97,7 +97,7 @@ class RateActions:
         starts: Attempts,
         variants: Variants,
     ):
-        self._variants = variants
+        self.variants = variants
         self._desk = desk
         self._starts = starts
         self._maker = maker
@@ -112,7 +112,7 @@ class RateActions:
         annotator, code = self._desk.resume(code), normal_code(code)
         was_open = self._open_turn(annotator, data.text("open", 100), data.truth("correct"))
         if was_open is not None:
-            yield rate_render.board(self._head(code, annotator), *was_open)
+            yield rate_views.board(self._head(code, annotator), *was_open)
         else:
             yield from self._task(code, annotator, request, new=code != given)
 
@@ -132,16 +132,15 @@ class RateActions:
             return
         turn = self._desk.show(annotator, vote.turn_id)
         names = self._desk.reveal(annotator, vote.turn_id)
-        yield rate_views.revealed(
-            head, turn, names, self._desk.trail(annotator, vote.turn_id)[-1], self._variants
-        )
+        rating = self._desk.trail(annotator, vote.turn_id)[-1]
+        yield rate_views.revealed(head, turn, names, rating, self.variants)
 
     def correct(self, data: Payload, request: gr.Request) -> Iterator[str]:
         """An earlier vote, to change it: the named one, or the one before what is shown."""
         code, annotator = self._who(data)
         rating = self._earlier(annotator, data.text("turn", 100), data.text("before", 100))
         turn = self._desk.show(annotator, rating.turn_id)
-        yield rate_render.board(self._head(code, annotator), turn, rating)
+        yield rate_views.board(self._head(code, annotator), turn, rating)
 
     def answers(self, data: Payload, request: gr.Request) -> Iterator[str]:
         """The annotator's votes, newest first, a page at a time."""
@@ -164,17 +163,16 @@ class RateActions:
         session = f"rate-{annotator}"
         if before:
             turn, names = self._desk.show(annotator, before), self._desk.reveal(annotator, before)
-            asked = rate_maker.next_request(
-                turn, names, data.number("column"), message, session, self._variants
-            )
+            column = data.number("column")
+            turn_request = rate_maker.next_request(turn, names, column, message, session, self.variants)
         else:
             persona = Persona.parse(data.text("persona").splitlines())
-            asked = rate_maker.first_request(persona, message, session, self._variants)
-        yield rate_render.writing(self._head(code, annotator), "own", message)
-        made = self._maker.now(request.session_hash or "", asked, None, annotator)
+            turn_request = rate_maker.first_request(persona, message, session, self.variants)
+        yield rate_views.writing(self._head(code, annotator), "own", message, len(self.variants))
+        made = self._maker.now(request.session_hash or "", turn_request, None, annotator)
         if made.failed:
             raise PalError("A model gave no reply, so there is nothing to rank. Try again.")
-        yield rate_render.board(self._head(code, annotator), self._desk.add_turn(annotator, made))
+        yield rate_views.board(self._head(code, annotator), self._desk.add_turn(annotator, made))
 
     def account(self, data: Payload, request: gr.Request) -> Iterator[str]:
         """The annotator's id, and what can be done with their data."""
@@ -217,8 +215,8 @@ class RateActions:
             raise MissingConsent("Agree to the notice first; nothing was stored.")
         return code, self._desk.resume(code)
 
-    def _head(self, code: str, annotator: str, new: bool = False) -> rate_render.Head:
-        return rate_render.Head(self._desk.progress(annotator), self._desk.status(), code, new)
+    def _head(self, code: str, annotator: str, new: bool = False) -> rate_views.Head:
+        return rate_views.Head(self._desk.progress(annotator), self._desk.status(), code, new)
 
     def _task(self, code: str, annotator: str, request: gr.Request, new: bool = False) -> Iterator[str]:
         task = self._desk.next_task(annotator)
@@ -227,20 +225,20 @@ class RateActions:
             return
         turn = task.turn
         if turn is None:
-            yield rate_render.writing(self._head(code, annotator), "next", task.item.user)
-            asked = self._desk.request(task.item, secrets.randbelow(MAX_SEED), self._variants.names)
-            made = self._maker.item(request.session_hash or "", task.item, asked)
+            yield rate_views.writing(self._head(code, annotator), "next", task.item.user, len(self.variants))
+            turn_request = self._desk.request(task.item, secrets.randbelow(MAX_SEED), self.variants.names)
+            made = self._maker.item(request.session_hash or "", task.item, turn_request)
             if made.failed:
                 self._desk.put_back(annotator, task.item.id)
                 raise PalError("A model gave no reply to this item, so another one comes next.")
             turn = self._desk.add_turn(annotator, made)
-        yield rate_render.board(self._head(code, annotator, new), turn)
+        yield rate_views.board(self._head(code, annotator, new), turn)
         self._make_ahead(annotator, request)
 
     def _make_ahead(self, annotator: str, request: gr.Request) -> None:
         for item in self._desk.upcoming(annotator, AHEAD):
-            asked = self._desk.request(item, secrets.randbelow(MAX_SEED), self._variants.names)
-            self._maker.ahead(request.session_hash or "", item, asked)
+            turn_request = self._desk.request(item, secrets.randbelow(MAX_SEED), self.variants.names)
+            self._maker.ahead(request.session_hash or "", item, turn_request)
 
     def _open_turn(
         self, annotator: str, turn_id: str, correct: bool

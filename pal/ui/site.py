@@ -10,10 +10,10 @@ from pal.chat.responder import Responder
 from pal.dialogue.persona import Example, load_examples
 from pal.settings import Settings
 from pal.ui import admin, explore, pages, rate, results
-from pal.ui.leaderboard import Leaderboard
 from pal.ui.pages import Attempts
 from pal.ui.rate_actions import RateActions
 from pal.ui.rate_maker import RatingHost
+from pal.ui.results import Leaderboard
 
 SPARE_THREADS = 16  # for clicks that are no turns
 
@@ -32,7 +32,7 @@ def build(
     with site.route("Rate", "rate"):
         rate.add_page(site, actions, rating.closed, settings.turns_at_once)
     with site.route("Results", "results"):
-        results.add_page(site, Leaderboard(rating.desk, settings.rating_threshold, rating.variants).html)
+        results.add_page(site, Leaderboard(rating.desk, settings.rating_threshold, rating.variants))
     if rating.desk is not None and settings.admin_password:
         with site.route("Admin", "admin"):
             admin.add_page(rating.desk, settings.admin_password)

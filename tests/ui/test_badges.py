@@ -13,16 +13,19 @@ from pal.chat.wording import badges
 from pal.dialogue.findings import Finding
 from pal.dialogue.persona import Persona
 from pal.engines.base import Decoding, Done
-from pal.ui import render
-from pal.ui.render import reply_badges, sentence_badge
+from pal.ui.explore_views import newest_turn, option_bars
+from pal.ui.templates import render
 
-HOSTILE = "<img src=x onerror=alert(1)>${alert(2)}`"
 SENTENCES = ("I am a nurse.", "I have a cat.", "I sail.")
 ROWS = ((0.02, 0.05, 0.93), (0.1, 0.8, 0.1), (0.88, 0.1, 0.02))
 
 
 def judged(variant: str = "aligned", rows=ROWS) -> Reply:
     return Reply(variant, "Yes.", done=True, consistency=rows)
+
+
+def reply_badges(reply: Reply, sentences=SENTENCES) -> str:
+    return render("explore.html", "reply_badges", reply, sentences)
 
 
 def test_a_badge_is_the_likeliest_label_of_its_sentence():
@@ -36,12 +39,12 @@ def test_a_badge_is_the_likeliest_label_of_its_sentence():
 
 
 def test_what_a_reply_says_is_there_in_words_and_not_in_colour_alone():
-    html = reply_badges(judged(), SENTENCES)
+    html = reply_badges(judged())
     assert html.count("<li") == 4  # two in words, a dot, and the word for the dots
     assert "entails</b> I am a nurse. <em>93 %</em>" in html
     assert "contradicts</b> I sail. <em>88 %</em>" in html
     assert "neutral: I have a cat.</span>" in html
-    assert reply_badges(Reply("aligned"), SENTENCES) == ""
+    assert reply_badges(Reply("aligned")) == ""
 
 
 def test_what_is_wrong_is_said_in_words():
@@ -58,16 +61,8 @@ def test_what_is_wrong_is_said_in_words():
 
 
 def test_a_reply_without_badges_says_why():
-    html = reply_badges(replace(judged(), consistency=None, unjudged=HOSTILE), SENTENCES)
-    assert "No badges:" in html and "<img" not in html and "${" not in html
-
-
-def test_hostile_sentences_stay_text():
-    for row in ROWS:
-        html = reply_badges(judged(rows=(row,)), (HOSTILE,))
-        html += sentence_badge(judged(rows=(row,)), (HOSTILE,), 0, "Aligned")
-        for forbidden in ("<img", "${", "`"):
-            assert forbidden not in html
+    html = reply_badges(replace(judged(), consistency=None, unjudged="Out of order."))
+    assert "No badges: Out of order." in html
 
 
 @pytest.mark.parametrize(
@@ -75,7 +70,7 @@ def test_hostile_sentences_stay_text():
     [(0, "Aligned: entails this"), (1, "Aligned: neutral"), (2, "Aligned: contradicts this")],
 )
 def test_the_panel_names_who_says_it(index, words):
-    assert words in sentence_badge(judged(), SENTENCES, index, "Aligned")
+    assert words in render("explore.html", "sentence_badge", "Aligned", judged(), SENTENCES, index)
 
 
 def test_the_panel_follows_the_reply_that_continues_the_chat():
@@ -83,8 +78,8 @@ def test_the_panel_follows_the_reply_that_continues_the_chat():
     for variant in ("baseline", "stage1", "aligned"):
         turn = turn.after(Done(variant, "Yes.", 1, 1, 0.0))
     turn = turn.after(Judged("aligned", ROWS)).after(Judged("baseline", ROWS[::-1]))
-    assert "Aligned: entails this" in render.probability_bars(turn, 1)
-    assert "Baseline: contradicts this" in render.probability_bars(replace(turn, continued="baseline"), 1)
-    assert "pal-badge" not in render.probability_bars(replace(turn, continued="stage1"), 1)
-    assert "pal-badge" not in render.probability_bars(turn, 0)
-    assert render.turn(1, turn, last=True).count('class="pal-badges"') == 2
+    assert "Aligned: entails this" in option_bars(turn, 1)
+    assert "Baseline: contradicts this" in option_bars(replace(turn, continued="baseline"), 1)
+    assert "pal-badge" not in option_bars(replace(turn, continued="stage1"), 1)
+    assert "pal-badge" not in option_bars(turn, 0)
+    assert newest_turn([turn], turn.variants).count('class="pal-badges"') == 2

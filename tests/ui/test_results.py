@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pal.chat.variants import shipped
 from pal.ratings.statistics import summary
-from pal.ui import leaderboard, results
-from pal.ui.leaderboard import Leaderboard
+from pal.ui import results
+from pal.ui.results import Leaderboard
 from tests.ratings import scene
 from tests.ui.rating import host
 from tests.ui.visitor import Visitor
@@ -85,7 +87,9 @@ def test_a_variant_of_any_name_is_only_text(tmp_path):
     seen = summary(voted(tmp_path, 1).records(), 1)
     variant = "<img src=x onerror=alert(1)>"
     rows = tuple(type(row)(variant, *list(vars(row).values())[1:]) for row in seen.results.variants)
-    assert "<img" not in leaderboard._standing(rows, shipped())
+    assert "<img" not in results.leaderboard_html(
+        replace(seen, results=replace(seen.results, variants=rows)), shipped()
+    )
 
 
 def test_the_page_shows_both_parts(serve, tmp_path):

@@ -10,8 +10,9 @@ import gradio as gr
 
 from pal.dialogue.persona import MAX_SENTENCES, Example, Persona, another
 from pal.errors import PersonaError
-from pal.ui.layout import SUGGESTIONS, ChatParts, PersonaParts, probabilities, status_line
-from pal.ui.render import notice
+from pal.ui.explore_layout import SUGGESTIONS, ChatParts, PersonaParts, probabilities
+from pal.ui.explore_views import status_line
+from pal.ui.pages import notice_html
 
 Values = dict[Any, Any]
 
@@ -93,7 +94,7 @@ class PersonaActions:
         try:
             return self._show(values, add(self._rows(values)))
         except PersonaError as error:
-            return {self._chat.notice: notice(str(error))}
+            return {self._chat.notice: notice_html(str(error))}
 
     def remove(self, index: int):
         """Handler that takes a row away."""
@@ -109,7 +110,7 @@ class PersonaActions:
         try:
             rows = from_text(values[self._persona.text])
         except PersonaError as error:
-            return {self._chat.notice: notice(str(error))}
+            return {self._chat.notice: notice_html(str(error))}
         return {**self._show(values, rows), self._persona.text: ""}
 
     def use_example(self, values: Values) -> Values:

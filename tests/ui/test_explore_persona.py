@@ -6,25 +6,25 @@ import pytest
 
 from pal.dialogue.persona import MAX_SENTENCES, another, load_examples
 from pal.errors import DataError, PersonaError
-from pal.ui import layout, persona_actions
+from pal.ui import explore_persona, explore_views
 
 
 def test_rows_are_added_moved_and_removed():
     rows = ["a", "b", "c"]
-    assert persona_actions.add(rows) == ["a", "b", "c", ""]
-    assert persona_actions.move_up(rows, 2) == ["a", "c", "b"]
-    assert persona_actions.move_up(rows, 0) == rows
-    assert persona_actions.remove(rows, 1) == ["a", "c"]
-    assert persona_actions.remove(["a"], 0) == [""]
+    assert explore_persona.add(rows) == ["a", "b", "c", ""]
+    assert explore_persona.move_up(rows, 2) == ["a", "c", "b"]
+    assert explore_persona.move_up(rows, 0) == rows
+    assert explore_persona.remove(rows, 1) == ["a", "c"]
+    assert explore_persona.remove(["a"], 0) == [""]
 
 
 def test_no_row_past_the_limit():
     with pytest.raises(PersonaError, match="at most 9"):
-        persona_actions.add(["x"] * MAX_SENTENCES)
+        explore_persona.add(["x"] * MAX_SENTENCES)
 
 
 def test_the_status_counts_or_says_what_is_wrong():
-    assert layout.row_status(["I am a nurse.", "", " "]) == (
+    assert explore_views.row_status(["I am a nurse.", "", " "]) == (
         "1 of 9 sentences, each up to 200 characters",
         True,
     )
@@ -33,19 +33,19 @@ def test_the_status_counts_or_says_what_is_wrong():
         (["x" * 201], "sentence 1 has 201"),
         (["Twice.", "twice."], "there twice"),
     ]:
-        text, fine = layout.row_status(rows)
+        text, fine = explore_views.row_status(rows)
         assert words in text and not fine
 
 
 def test_text_becomes_rows_unless_it_breaks_a_limit():
-    assert persona_actions.from_text("I am a nurse.\n\n  I have  a cat. ") == [
+    assert explore_persona.from_text("I am a nurse.\n\n  I have  a cat. ") == [
         "I am a nurse.",
         "I have a cat.",
     ]
     with pytest.raises(PersonaError, match="has 50 sentences"):
-        persona_actions.from_text("\n".join(f"I am number {n}." for n in range(50)))
+        explore_persona.from_text("\n".join(f"I am number {n}." for n in range(50)))
     with pytest.raises(PersonaError, match="empty"):
-        persona_actions.from_text(None)
+        explore_persona.from_text(None)
 
 
 def test_there_are_at_least_twelve_different_examples_within_the_limits():

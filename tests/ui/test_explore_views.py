@@ -1,4 +1,4 @@
-"""HTML of the chat: literal text, marks and percentages."""
+"""The chat as HTML: what was selected, what continues, bars and percentages."""
 
 import pytest
 
@@ -9,10 +9,8 @@ from pal.chat.strategies import Selected
 from pal.chat.variants import shipped
 from pal.chat.wording import percent
 from pal.dialogue.persona import Persona
-from pal.engines.base import Decoding, Done, Failed
-from pal.ui import pages, render
-
-HOSTILE = "<img src=x onerror=alert(1)>${alert(2)}{{#each value}}`</textarea><script>alert(3)</script>"
+from pal.engines.base import Decoding, Done
+from pal.ui.explore_views import newest_turn, option_bars, transcript
 
 
 def turn(user: str = "Hi", sentence: str = "I am a nurse.", reply: str = "Hello.") -> ChatTurn:
@@ -24,28 +22,15 @@ def turn(user: str = "Hi", sentence: str = "I am a nurse.", reply: str = "Hello.
     return made
 
 
-def test_hostile_text_stays_text_everywhere():
-    made = turn(HOSTILE, HOSTILE, HOSTILE).after(Failed("baseline", HOSTILE))
-    everything = (
-        render.turn(1, made, last=True)
-        + render.notice(HOSTILE)
-        + render.announcement(made)
-        + pages.banner("", HOSTILE, HOSTILE)
-    )
-    for forbidden in ("<img", "<script", "</textarea", "${", "{{", "`"):
-        assert forbidden not in everything
-    assert everything.count("&lt;img src=x onerror=alert(1)&gt;") >= 6
-
-
 def test_each_reply_says_what_was_selected_and_how_sure():
-    html = render.turn(1, turn(), last=True)
+    html = newest_turn([turn()], shipped())
     assert 'Selected: <span class="pal-sentence">I am a nurse.</span> <span class="pal-sure">· 83 %' in html
     assert 'Selected: <span class="pal-none">none</span> <span class="pal-sure">· 61 %' in html
     assert "seed 7 · temperature 0.7" in html
 
 
 def test_the_continuing_reply_is_marked_and_only_the_newest_turn_offers_another():
-    newest, older = render.turn(2, turn(), last=True), render.turn(1, turn(), last=False)
+    newest, older = newest_turn([turn(), turn()], shipped()), transcript([turn()])
     assert newest.count("Continues the chat") == older.count("Continues the chat") == 1
     assert newest.count("Not continued") == older.count("Not continued") == 2
     assert newest.count("data-continue=") == 2
@@ -55,18 +40,18 @@ def test_the_continuing_reply_is_marked_and_only_the_newest_turn_offers_another(
 
 def test_nothing_is_marked_while_replies_are_still_written():
     growing = ChatTurn("Hi", Persona(("I am a nurse.",)), Decoding(), 1, shipped())
-    html = render.turn(1, growing, last=True)
+    html = newest_turn([growing], shipped())
     assert "ontinue" not in html
     assert html.count("Selecting …") == 2
 
 
 def test_bars_give_the_probability_of_each_option_and_mark_the_selected_one():
     last = turn()
-    none, nurse, gone = (render.probability_bars(last, option) for option in (0, 1, None))
+    none, nurse, gone = (option_bars(last, option) for option in (0, 1, None))
     assert "width:83.0%" in nurse and "Stage 1, selected: </span>83 %" in nurse
     assert "Aligned: </span>30 %" in nurse
     assert "Aligned, selected: </span>61 %" in none
-    assert gone == "" == render.probability_bars(None, 0)
+    assert gone == "" == option_bars(None, 0)
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,9 @@ import gradio as gr
 from pal.chat.conversation import DEFAULT_CONTINUED, LIMITS, Chat, ChatTurn
 from pal.chat.responder import Responder
 from pal.chat.variants import Variants
-from pal.dialogue.persona import MAX_SENTENCE_CHARS, MAX_SENTENCES, Example, Persona
+from pal.dialogue.persona import MAX_SENTENCES, Example
 from pal.engines.base import Decoding
-from pal.errors import PersonaError
-from pal.ui import render
-from pal.ui.render import escape
+from pal.ui.explore_views import column_heads, legend, option_bars, setting_line, status_line, welcome
 
 SUGGESTIONS = 4
 CONTINUE_ON_CLICK = """
@@ -106,12 +104,12 @@ def persona_editor(examples: Sequence[Example], responder: Responder) -> Persona
             container=False,
             elem_classes="pal-cards",
         )
-    legend = gr.HTML(render.legend(None), elem_id="pal-legend")
+    key = gr.HTML(legend(None), elem_id="pal-legend")
     texts = first + [""] * (MAX_SENTENCES - len(first))
     made = [_row(number, text, number <= len(first)) for number, text in enumerate(texts, 1)]
     frames, rows, up, remove, bars = zip(*made, strict=True)
     none_bar = gr.HTML("", elem_id="pal-none-row")
-    gr.HTML(render.setting_line(responder.settings, responder.variants), elem_id="pal-setting-line")
+    gr.HTML(setting_line(responder.settings, responder.variants), elem_id="pal-setting-line")
     status = gr.HTML(status_line(first), elem_id="pal-status")
     with gr.Row(elem_classes="pal-buttons"):
         add = gr.Button("Add sentence", size="sm", elem_id="pal-add")
@@ -119,23 +117,8 @@ def persona_editor(examples: Sequence[Example], responder: Responder) -> Persona
     with gr.Accordion("Paste as text", open=False, elem_id="pal-as-text"):
         text = gr.Textbox(label="One sentence a line", lines=4, max_lines=12, elem_id="pal-persona-text")
         use_text = gr.Button("Use these sentences", size="sm", elem_id="pal-use-text")
-    return PersonaParts(
-        shown,
-        frames,
-        rows,
-        bars,
-        none_bar,
-        legend,
-        up,
-        remove,
-        status,
-        add,
-        surprise,
-        gallery,
-        example,
-        text,
-        use_text,
-    )
+    buttons = (add, surprise, gallery, example, text, use_text)
+    return PersonaParts(shown, frames, rows, bars, none_bar, key, up, remove, status, *buttons)
 
 
 def probabilities(parts: PersonaParts, rows: Sequence[str], last: ChatTurn | None) -> dict[gr.HTML, str]:
@@ -146,30 +129,8 @@ def probabilities(parts: PersonaParts, rows: Sequence[str], last: ChatTurn | Non
     known = last.persona.sentences if last else ()
     options = [known.index(text) + 1 if (text := " ".join(row.split())) in known else None for row in rows]
     options += [None] * (len(parts.bars) - len(options))
-    none = f'<p class="pal-none-label">none of these</p>{render.probability_bars(last, 0)}' if last else ""
-    return {
-        **{
-            bar: render.probability_bars(last, option)
-            for bar, option in zip(parts.bars, options, strict=True)
-        },
-        parts.none_bar: none,
-    }
-
-
-def row_status(rows: Sequence[str]) -> tuple[str, bool]:
-    """One line about the rows, and whether they can be used as they are."""
-    try:
-        count = len(Persona.parse(rows))
-    except PersonaError as error:
-        return str(error), False
-    return f"{count} of {MAX_SENTENCES} sentences, each up to {MAX_SENTENCE_CHARS} characters", True
-
-
-def status_line(rows: Sequence[str]) -> str:
-    """The line under the rows: how many there are, or what is wrong."""
-    text, fine = row_status(rows)
-    style = "pal-hint" if fine else "pal-hint pal-wrong"
-    return f'<p class="{style}" role="status">{escape(text)}</p>'
+    bars = {bar: option_bars(last, option) for bar, option in zip(parts.bars, options, strict=True)}
+    return {**bars, parts.none_bar: option_bars(last, 0)}
 
 
 def _settings() -> tuple[gr.Number, tuple[gr.Number, ...]]:
@@ -246,12 +207,12 @@ def _composer(example: Example, variants: Variants, judges: bool) -> dict:
 
 
 def conversation(example: Example, variants: Variants, judges: bool) -> ChatParts:
-    """Three columns, the composer below them, and the settings; with ``judges``
+    """The columns, the composer below them, and the settings; with ``judges``
     a switch for the badges."""
-    gr.HTML(render.column_heads(variants), elem_id="pal-heads")
+    gr.HTML(column_heads(variants), elem_id="pal-heads")
     with gr.Column(elem_id="pal-transcript"):
         past = gr.HTML("", elem_id="pal-past")
-        live = gr.HTML(render.WELCOME, elem_id="pal-live", js_on_load=CONTINUE_ON_CLICK)
+        live = gr.HTML(welcome(variants), elem_id="pal-live", js_on_load=CONTINUE_ON_CLICK)
     spoken = gr.HTML("", elem_id="pal-spoken", html_template='<div aria-live="polite">${value}</div>')
     composer = _composer(example, variants, judges)
     seed, decoding = _settings()

@@ -15,8 +15,9 @@ from pal.chat.session import RunningTurns, retry_base, run_turn
 from pal.dialogue.persona import Persona
 from pal.dialogue.turns import check_message
 from pal.errors import PalError
-from pal.ui import layout, render
-from pal.ui.layout import ChatParts, PersonaParts
+from pal.ui import explore_views
+from pal.ui.explore_layout import ChatParts, PersonaParts, probabilities
+from pal.ui.pages import notice_html
 
 Values = dict[Any, Any]
 
@@ -130,7 +131,7 @@ class TurnActions:
         said = bool(values[parts.chat].turns)
         shown = self._whole(values[parts.chat].clear(), self._rows(values))
         return (
-            {**shown, parts.notice: render.notice("Chat cleared. Undo brings it back.", "info")}
+            {**shown, parts.notice: notice_html("Chat cleared. Undo brings it back.", "info")}
             if said
             else shown
         )
@@ -186,7 +187,7 @@ class TurnActions:
             return
         shown = {
             **first,
-            parts.past: render.transcript(chat.turns),
+            parts.past: explore_views.transcript(chat.turns),
             parts.notice: "",
             parts.spoken: "",
             **self._busy(True),
@@ -208,27 +209,25 @@ class TurnActions:
             yield {
                 **self._whole(grown.with_last(replaced), rows),
                 **self._busy(False),
-                parts.notice: render.notice(
+                parts.notice: notice_html(
                     f"The retry gave no reply ({reason}). The earlier replies are back."
                 ),
             }
             return
-        yield {**self._busy(False), parts.spoken: render.announcement(last)}
+        yield {**self._busy(False), parts.spoken: explore_views.announcement(last)}
 
     def _live(self, chat: Chat) -> Values:
         parts = self._chat
         return {
             parts.chat: chat,
-            parts.live: render.turn(len(chat.turns), chat.turns[-1], last=True)
-            if chat.turns
-            else render.WELCOME,
+            parts.live: explore_views.newest_turn(chat.turns, self._responder.variants),
         }
 
     def _bars(self, chat: Chat, rows: Sequence[str]) -> Values:
         last = chat.turns[-1] if chat.turns else None
         return {
-            self._persona.legend: render.legend(last),
-            **layout.probabilities(self._persona, rows, last),
+            self._persona.legend: explore_views.legend(last),
+            **probabilities(self._persona, rows, last),
         }
 
     def _rows(self, values: Values) -> list[str]:
@@ -238,13 +237,13 @@ class TurnActions:
         return {
             **self._live(chat),
             **self._bars(chat, rows),
-            self._chat.past: render.transcript(chat.turns[:-1]),
+            self._chat.past: explore_views.transcript(chat.turns[:-1]),
             self._chat.notice: "",
             self._chat.spoken: "",
         }
 
     def _problem(self, error: PalError | str) -> Values:
-        return {self._chat.notice: render.notice(str(error))}
+        return {self._chat.notice: notice_html(str(error))}
 
     def _busy(self, busy: bool) -> Values:
         parts = self._chat
