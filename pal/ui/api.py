@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import gradio as gr
@@ -23,12 +24,16 @@ DESCRIPTION = (
     "reply that continues the chat, what each model selected, and all replies with their probabilities "
     "(none first, then each sentence) and what they say about each sentence (`consistency`: probabilities of "
     "contradiction, neutral and entailment) and what is wrong with it (`findings`), both null when the "
-    "server does not judge."
+    "server does not judge. Results come as they grow; the last one is whole. A client that cancels or "
+    "leaves ends the turn."
 )
+BROKEN = "Something went wrong here. Try again."
+
+log = logging.getLogger(__name__)
 
 
-def endpoint(responder: Responder) -> Callable[..., dict[str, Any]]:
-    """The function behind ``/chat_turn``."""
+def endpoint(responder: Responder) -> Callable[..., Iterator[dict[str, Any]]]:
+    """The function behind ``/chat_turn``. Gradio closes it when the client leaves, which ends the turn."""
 
     def chat_turn(
         persona: list[str],
@@ -39,7 +44,7 @@ def endpoint(responder: Responder) -> Callable[..., dict[str, Any]]:
         top_p: float = DEFAULT.top_p,
         repeat_penalty: float = DEFAULT.repeat_penalty,
         max_tokens: int = DEFAULT.max_tokens,
-    ) -> dict[str, Any]:
+    ) -> Iterator[dict[str, Any]]:
         try:
             who = _persona(persona)
             decoding = parse_decoding(
@@ -56,9 +61,18 @@ def endpoint(responder: Responder) -> Callable[..., dict[str, Any]]:
         except PalError as error:
             raise gr.Error(str(error), print_exception=False) from None
         request = TurnRequest(who, turn.user, histories, decoding, turn.seed, session="")
-        for event in responder.respond(request, Cancel()):
-            turn = turn.after(event)
-        return _result(turn)
+        cancel = Cancel()
+        try:
+            for event in responder.respond(request, cancel):
+                turn = turn.after(event)
+                yield _result(turn)
+        except PalError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+        except Exception:
+            log.exception("a turn of the endpoint failed")
+            raise gr.Error(BROKEN, print_exception=False) from None
+        finally:
+            cancel.set()
 
     return chat_turn
 
@@ -140,7 +154,7 @@ def _result(turn: ChatTurn) -> dict[str, Any]:
 
     return {
         "message": turn.user,
-        "reply": turn.continuing.text.strip() if turn.continuing else None,
+        "reply": turn.continuing.text.strip() if turn.done and turn.continuing else None,
         "selected": {variant: selected(variant) for variant in turn.variants.selecting},
         "seed": turn.seed,
         "replies": {
