@@ -10,8 +10,12 @@ let asked = null; // its name and data, to ask again
 let timer = 0;
 
 function blank() {
-  return {ranks: [0, 0, 0], flags: [[], [], []], bad: false, comment: '', submission: fresh()};
+  return {ranks: empty(() => 0), flags: empty(() => []), bad: false, comment: '', submission: fresh()};
 }
+function empty(value) { // a value for each reply on the board
+  return Array.from({length: element.querySelectorAll('[data-column]').length}, value);
+}
+function letter(column) { return String.fromCharCode(65 + column); }
 function fresh() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((one) => one.toString(16).padStart(2, '0')).join('');
 }
@@ -95,7 +99,7 @@ function begin(data) {
 const MARKS = {
   bad() {
     marks.bad = !marks.bad;
-    if (marks.bad) marks.ranks = [0, 0, 0];
+    if (marks.bad) marks.ranks = empty(() => 0);
   },
   comment() {
     const box = one('.rate-comment');
@@ -104,11 +108,11 @@ const MARKS = {
   },
   skip() { vote({skip: true}); },
   save() {
-    const open = marks.ranks.map((rank, column) => (rank ? '' : 'ABC'[column])).filter(Boolean);
+    const open = marks.ranks.flatMap((rank, column) => (rank ? [] : [column]));
     if (marks.bad || !open.length) vote({skip: false});
     else {
-      say(`Place ${open.join(' and ')} first, or press 0 if all are bad.`);
-      current = 'ABC'.indexOf(open[0]);
+      say(`Place ${open.map(letter).join(' and ')} first, or press 0 if all are bad.`);
+      current = open[0];
     }
   },
 };
@@ -124,8 +128,8 @@ function vote({skip}) {
 function place(column, rank) {
   marks.bad = false;
   marks.ranks[column] = rank;
-  const next = [1, 2].map((step) => (column + step) % 3).find((other) => !marks.ranks[other]);
-  current = next ?? column;
+  const others = marks.ranks.map((_, step) => (column + step) % marks.ranks.length);
+  current = others.find((other) => !marks.ranks[other]) ?? column;
 }
 function flag(column, name) {
   const flags = marks.flags[column];
@@ -179,8 +183,8 @@ function opened() {
 function openBoard({turn, marks: earlier}) {
   if (asked?.name === 'say') write(STORE.typed, null);
   marks = {...blank(), ...JSON.parse(earlier || '{}')};
-  if (!marks.ranks.length) marks.ranks = [0, 0, 0];
-  if (!marks.flags.length) marks.flags = [[], [], []];
+  if (!marks.ranks.length) marks.ranks = empty(() => 0);
+  if (!marks.flags.length) marks.flags = empty(() => []);
   const draft = read(STORE.draft);
   const lost = draft?.turn === turn && draft.sent; // Gradio reloads the page when it was cut off
   if (draft?.turn === turn && draft.marks) marks = draft.marks;
@@ -246,11 +250,12 @@ document.addEventListener('keydown', (event) => {
   }
   const own = {Enter: 'button, a, summary', ' ': 'button, summary, input'}[event.key];
   if (own && target.matches?.(own)) return; // the focused control's own key
-  const letter = 'abc'.indexOf(event.key.toLowerCase());
+  const typed = event.key.length === 1 ? event.key.toLowerCase().charCodeAt(0) - 97 : -1;
+  const column = typed < all('[data-column]').length ? typed : -1;
   const step = {ArrowLeft: -1, ArrowRight: 1}[event.key] || 0;
-  if (phase() === 'rate' && (letter >= 0 || step)) {
+  if (phase() === 'rate' && (column >= 0 || step)) {
     if (target.matches?.('input[type=radio]')) return;
-    current = letter >= 0 ? letter : (current + step + 3) % 3;
+    current = column >= 0 ? column : (current + step + marks.ranks.length) % marks.ranks.length;
     paint();
     one('.is-current').scrollIntoView({block: 'nearest'});
     event.preventDefault();

@@ -12,7 +12,7 @@ from pal.ui import api, explore_layout, pages
 from pal.ui.explore_chat import TurnActions
 from pal.ui.explore_layout import ChatParts, PersonaParts
 from pal.ui.explore_persona import PersonaActions
-from pal.ui.explore_views import INTRODUCTION
+from pal.ui.explore_views import introduction
 from pal.ui.pages import QUIET
 
 FOCUS_LAST_ROW = """() => setTimeout(() => {
@@ -28,7 +28,7 @@ SHOW_LIVE = """() => {
 def add_page(page: gr.Blocks, responder: Responder, examples: Sequence[Example], turns_at_once: int) -> None:
     """Put Explore into ``page``, which is being built."""
     identity = responder.engine.identity
-    pages.add_banner("", INTRODUCTION, f"{identity.engine} · {identity.quantisation}")
+    pages.add_banner("", introduction(responder.variants), f"{identity.engine} · {identity.quantisation}")
     with gr.Row(elem_id="pal-app"):
         with gr.Column(elem_id="pal-persona", elem_classes="pal-panel", min_width=0):
             persona = explore_layout.persona_editor(examples, responder)

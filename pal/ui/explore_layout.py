@@ -13,6 +13,7 @@ from pal.chat.variants import Variants
 from pal.dialogue.persona import MAX_SENTENCES, Example
 from pal.engines.base import Decoding
 from pal.ui.explore_views import column_heads, legend, option_bars, setting_line, status_line, welcome
+from pal.ui.templates import number_word
 
 SUGGESTIONS = 4
 CONTINUE_ON_CLICK = """
@@ -94,7 +95,8 @@ def persona_editor(examples: Sequence[Example], responder: Responder) -> Persona
     and the same as text."""
     first = list(examples[0].persona.sentences)
     shown = gr.State(len(first))
-    gr.HTML("<h2>Persona</h2><p>Who all three models are. Edit it at any time.</p>")
+    number = number_word(len(responder.variants))
+    gr.HTML(f"<h2>Persona</h2><p>Who all {number} models are. Edit it at any time.</p>")
     with gr.Accordion(f"{len(examples)} example personas", open=False, elem_id="pal-gallery") as gallery:
         example = gr.Radio(
             [one.title for one in examples],
@@ -133,10 +135,10 @@ def probabilities(parts: PersonaParts, rows: Sequence[str], last: ChatTurn | Non
     return {**bars, parts.none_bar: option_bars(last, 0)}
 
 
-def _settings() -> tuple[gr.Number, tuple[gr.Number, ...]]:
+def _settings(variants: Variants) -> tuple[gr.Number, tuple[gr.Number, ...]]:
     """Plain number boxes: what does not fit is explained when a turn starts."""
-    default = Decoding()
-    with gr.Accordion("Seed and decoding – the same for all three", open=False, elem_id="pal-settings"):
+    default, number = Decoding(), number_word(len(variants))
+    with gr.Accordion(f"Seed and decoding – the same for all {number}", open=False, elem_id="pal-settings"):
         with gr.Row(elem_classes="pal-numbers"):
             seed = gr.Number(1, label="Seed", precision=0, elem_id="pal-seed", min_width=0)
             decoding = tuple(
@@ -215,7 +217,7 @@ def conversation(example: Example, variants: Variants, judges: bool) -> ChatPart
         live = gr.HTML(welcome(variants), elem_id="pal-live", js_on_load=CONTINUE_ON_CLICK)
     spoken = gr.HTML("", elem_id="pal-spoken", html_template='<div aria-live="polite">${value}</div>')
     composer = _composer(example, variants, judges)
-    seed, decoding = _settings()
+    seed, decoding = _settings(variants)
     return ChatParts(
         chat=gr.State(Chat()), past=past, live=live, spoken=spoken, seed=seed, decoding=decoding, **composer
     )

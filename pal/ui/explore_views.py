@@ -10,12 +10,15 @@ from pal.chat.variants import Variants
 from pal.chat.wording import setting_names
 from pal.dialogue.persona import MAX_SENTENCE_CHARS, MAX_SENTENCES, Persona
 from pal.errors import PersonaError
-from pal.ui.templates import render
+from pal.ui.templates import number_word, render
 
-INTRODUCTION = (
-    "One small language model at three stages of training. Edit who it is, say something, "
-    "and compare the three replies and the persona sentence each was built on."
-)
+
+def introduction(variants: Variants) -> str:
+    """What the page is for."""
+    return (
+        "One small language model at three stages of training. Edit who it is, say something, "
+        f"and compare the {number_word(len(variants))} replies and the persona sentence each was built on."
+    )
 
 
 def welcome(variants: Variants) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from pal.chat.variants import Variants
 from pal.errors import PalError
 from pal.settings import REPOSITORY
 from pal.ui import pages, rate_views
@@ -25,11 +26,13 @@ Step = Callable[[Payload, gr.Request], Iterator[str]]
 log = logging.getLogger(__name__)
 
 
-def add_page(page: gr.Blocks, actions: RateActions | None, closed: str, turns_at_once: int) -> None:
+def add_page(
+    page: gr.Blocks, variants: Variants, actions: RateActions | None, closed: str, turns_at_once: int
+) -> None:
     """Put Rate into ``page``, which is being built. ``actions`` None: it only says
     why, ``closed``, nothing can be rated."""
-    pages.add_banner("rate", rate_views.INTRODUCTION)
-    first = rate_views.welcome(len(actions.variants)) if actions else rate_views.closed(closed)
+    pages.add_banner("rate", rate_views.introduction(len(variants)))
+    first = rate_views.welcome(len(variants)) if actions else rate_views.closed(closed)
     board = gr.HTML(
         first, elem_id="pal-rate", js_on_load=SCRIPT.read_text(encoding="utf-8") if actions else None
     )

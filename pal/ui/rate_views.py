@@ -13,11 +13,8 @@ from pal.dialogue.persona import Example
 from pal.ratings.blind import BlindTurn, Revealed
 from pal.ratings.desk import Progress
 from pal.ratings.records import FLAGS, MAX_COMMENT_CHARS, Rating, ReplyRecord
-from pal.ui.templates import render
+from pal.ui.templates import number_word, render
 
-INTRODUCTION = (
-    "Compare three replies without knowing which model wrote them. Your votes can retrain the model."
-)
 PLACES = ("best", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
 FILE = "pal-my-ratings.json"
 
@@ -74,6 +71,14 @@ class NamedColumn:
     reply: ReplyRecord
     marks: tuple[str, ...]
     verdicts: tuple[Verdict, ...]
+
+
+def introduction(columns: int) -> str:
+    """What the page is for."""
+    return (
+        f"Compare {number_word(columns)} replies without knowing which model wrote them. "
+        "Your votes can retrain the model."
+    )
 
 
 def letters(columns: int) -> str:

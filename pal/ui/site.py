@@ -30,7 +30,7 @@ def build(
         starts = Attempts(each=100, together=1000)  # a whole class may share one address
         actions = RateActions(rating.desk, rating.maker, examples, starts, rating.variants)
     with site.route("Rate", "rate"):
-        rate.add_page(site, actions, rating.closed, settings.turns_at_once)
+        rate.add_page(site, rating.variants, actions, rating.closed, settings.turns_at_once)
     with site.route("Results", "results"):
         results.add_page(site, Leaderboard(rating.desk, settings.rating_threshold, rating.variants))
     if rating.desk is not None and settings.admin_password:

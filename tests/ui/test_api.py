@@ -76,7 +76,9 @@ def test_a_client_that_cancels_frees_the_engine(serve, endless):
 
 def test_a_client_that_hangs_up_frees_the_engine(serve, endless):
     call = serve(endless) + "gradio_api/call/chat_turn"
-    event = httpx.post(call, json={"data": [NURSE, "Hi"]}, timeout=60).json()["event_id"]
+    event = httpx.post(call, json={"data": [NURSE, "Hi", None, 1, 0.7, 0.9, 1, 40]}, timeout=60).json()[
+        "event_id"
+    ]
     with httpx.stream("GET", f"{call}/{event}", timeout=60) as stream:
         next(stream.iter_lines())
         assert endless.waiting.wait(60)
