@@ -158,9 +158,20 @@ class Chat:
             raise PalError("That model gave no reply in this turn, so the chat cannot continue with it.")
         return self.with_last(replace(self.turns[-1], continued=variant))
 
+    @property
+    def can_undo(self) -> bool:
+        """True when there is a turn to take back, or a clear."""
+        return bool(self.turns or self.cleared)
+
     def undo(self) -> tuple[Chat, str]:
         """The chat without its last turn, and that turn's message. After a
-        clear, the chat as it was before, and no message."""
+        clear, the chat as it was before, and no message.
+
+        Raises:
+            PalError: nothing was said, and nothing was cleared.
+        """
+        if not self.can_undo:
+            raise PalError("There is nothing to undo.")
         if not self.turns:
             return replace(self, turns=self.cleared, cleared=()), ""
         return replace(self, turns=self.turns[:-1]), self.turns[-1].user

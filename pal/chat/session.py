@@ -134,13 +134,15 @@ def run_turn(
     clock: Callable[[], float] = time.monotonic,
     *,
     judge: bool = True,
+    replaced: ChatTurn | None = None,
 ) -> Iterator[Chat]:
     """The chat with ``turn`` as its last turn, again and again until all its
     replies have ended and, with ``judge``, are judged. Text comes at most every
-    ``SECONDS_BETWEEN_UPDATES``; everything else at once.
+    ``SECONDS_BETWEEN_UPDATES``; everything else at once. ``replaced`` is the turn
+    that this one retries: it comes back when no variant replies.
 
     Raises:
-        PalError: the chat is full; nothing was run.
+        PalError: the chat is full, and nothing was run; or a retry gave no reply.
     """
     request = TurnRequest(
         turn.persona,
@@ -169,6 +171,10 @@ def run_turn(
         log.exception("a turn failed")
         turn = turn.ended(BROKEN)
     yield chat.with_last(turn)
+    if replaced is not None and turn.continuing is None:
+        yield chat.with_last(replaced)
+        reason = next((reply.error for reply in turn.replies if reply.error), "it was stopped")
+        raise PalError(f"The retry gave no reply ({reason}). The earlier replies are back.")
 
 
 def retry_base(chat: Chat) -> tuple[Chat, ChatTurn]:

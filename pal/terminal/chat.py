@@ -105,14 +105,14 @@ def _badges(reply: Reply, turn: ChatTurn) -> Text:
     """What the reply says about the persona, a line for each sentence it says something of."""
     if reply.unjudged is not None:
         return Text(f"\nNo badges: {plain(reply.unjudged)}", "dim")
-    found = badges(reply, turn.persona.sentences)
+    verdicts = badges(reply, turn.persona.sentences)
     lines = Text()
-    for badge in found:
+    for badge in verdicts:
         if badge.said:
             lines.append(f"\n{plain(badge.text)}", BADGE_STYLES[badge.label])
-    neutral = sum(not badge.said for badge in found)
+    neutral = sum(not badge.said for badge in verdicts)
     if neutral:
-        lines.append(f"\n· neutral to {neutral} of {len(found)} sentences", "dim")
+        lines.append(f"\n· neutral to {neutral} of {len(verdicts)} sentences", "dim")
     return lines
 
 
@@ -120,22 +120,24 @@ def turn_view(turn: ChatTurn, width: int) -> RenderableType:
     """Probabilities, three replies and how they were made, for a terminal of
     ``width`` columns."""
     panels = [_reply(reply, turn) for reply in turn.replies]
-    made = Text(describe_decoding(turn.seed, turn.decoding) + (" · stopped" if turn.stopped else ""), "dim")
+    settings = Text(
+        describe_decoding(turn.seed, turn.decoding) + (" · stopped" if turn.stopped else ""), "dim"
+    )
     if width < NARROW:
-        return Group(selection_table(turn), *panels, made)
+        return Group(selection_table(turn), *panels, settings)
     columns = Table.grid(expand=True, padding=(0, 1))
     for _ in panels:
         columns.add_column(ratio=1)
     columns.add_row(*panels)
-    return Group(selection_table(turn), columns, made)
+    return Group(selection_table(turn), columns, settings)
 
 
 def example_named(examples: Sequence[Example], name: str | None) -> Example:
-    found = [one for one in examples if name is None or one.name.casefold() == name.casefold()]
-    if not found:
-        names = ", ".join(one.name for one in examples)
+    matching = [example for example in examples if name is None or example.name.casefold() == name.casefold()]
+    if not matching:
+        names = ", ".join(example.name for example in examples)
         raise PalError(f"There is no example persona “{name}”. There are: {names}.")
-    return found[0]
+    return matching[0]
 
 
 @contextmanager
@@ -219,25 +221,27 @@ class TerminalChat:
             raise PalError(f"There is no command /{name}; /help lists them.")
         self._commands[name](rest.strip())
 
-    def _turn(self, chat: Chat, message: str, seed: int) -> None:
+    def _turn(self, chat: Chat, message: str, seed: int, replaced: ChatTurn | None = None) -> None:
         turn = ChatTurn(
             message, self.persona, self._decoding, seed, self._responder.variants, self._continued
         )
         cancel = Cancel()
         with _interrupts(cancel), Live(console=self._console, auto_refresh=False, transient=True) as live:
-            for grown in run_turn(self._responder, chat, turn, cancel):
-                live.update(turn_view(grown.turns[-1], self._console.width), refresh=True)
+            try:
+                for grown in run_turn(self._responder, chat, turn, cancel, replaced=replaced):
+                    live.update(turn_view(grown.turns[-1], self._console.width), refresh=True)
+            except PalError:
+                self.chat = grown
+                raise
         self.chat = grown
         self._console.print(turn_view(grown.turns[-1], self._console.width))
 
     def _retry(self) -> None:
         before, last = retry_base(self.chat)
         self.seed = secrets.randbelow(MAX_SEED)
-        self._turn(before, last.user, self.seed)
+        self._turn(before, last.user, self.seed, replaced=last)
 
     def _undo(self) -> None:
-        if not self.chat.turns and not self.chat.cleared:
-            raise PalError("There is nothing to undo.")
         self.chat, message = self.chat.undo()
         self._say(f"Took back: {message}" if message else "The chat is back.")
 

@@ -119,9 +119,10 @@ class TurnActions:
         """Take back the last turn, or the last clear; the message returns to the
         box when that is empty."""
         parts = self._chat
-        if not values[parts.chat].turns and not values[parts.chat].cleared:
-            return self._problem("There is nothing to undo.")
-        chat, message = values[parts.chat].undo()
+        try:
+            chat, message = values[parts.chat].undo()
+        except PalError as error:
+            return self._problem(error)
         typed = (values[parts.message] or "").strip()
         return {**self._whole(chat, self._rows(values)), **({} if typed else {parts.message: message})}
 
@@ -195,26 +196,18 @@ class TurnActions:
         try:
             read = None
             judge = bool(values[parts.judge])
-            for grown in run_turn(self._responder, chat, turn, cancel, judge=judge):
-                found = [(reply.selection, reply.consistency) for reply in grown.turns[-1].replies]
-                bars = self._bars(grown, rows) if found != read else {}
+            for grown in run_turn(self._responder, chat, turn, cancel, judge=judge, replaced=replaced):
+                state = [(reply.selection, reply.consistency) for reply in grown.turns[-1].replies]
+                bars = self._bars(grown, rows) if state != read else {}
                 yield {**shown, **self._live(grown), **bars}
-                shown, read = {}, found
+                shown, read = {}, state
+            end = {**self._possible(grown), parts.spoken: explore_views.announcement(grown.turns[-1])}
+        except PalError as error:
+            end = {**self._whole(grown, rows), **self._problem(error)}
         finally:
             cancel.set()
             self.running.end(visitor)
-        last = grown.turns[-1]
-        if replaced is not None and last.continuing is None:
-            reason = next((reply.error for reply in last.replies if reply.error), "it was stopped")
-            yield {
-                **self._whole(grown.with_last(replaced), rows),
-                **self._busy(False),
-                parts.notice: notice_html(
-                    f"The retry gave no reply ({reason}). The earlier replies are back."
-                ),
-            }
-            return
-        yield {**self._busy(False), parts.spoken: explore_views.announcement(last)}
+        yield {**self._busy(False), **end}
 
     def _live(self, chat: Chat) -> Values:
         parts = self._chat
@@ -237,12 +230,22 @@ class TurnActions:
         return {
             **self._live(chat),
             **self._bars(chat, rows),
+            **self._possible(chat),
             self._chat.past: explore_views.transcript(chat.turns[:-1]),
             self._chat.notice: "",
             self._chat.spoken: "",
         }
 
-    def _problem(self, error: PalError | str) -> Values:
+    def _possible(self, chat: Chat) -> Values:
+        """Retry, undo and clear are offered only where there is something to do."""
+        parts, said = self._chat, bool(chat.turns)
+        return {
+            parts.retry: gr.update(interactive=said),
+            parts.undo: gr.update(interactive=chat.can_undo),
+            parts.clear: gr.update(interactive=said),
+        }
+
+    def _problem(self, error: PalError) -> Values:
         return {self._chat.notice: notice_html(str(error))}
 
     def _busy(self, busy: bool) -> Values:

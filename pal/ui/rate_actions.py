@@ -65,7 +65,7 @@ class Payload:
 
     def _list(self, value: Any, name: str, kind: type) -> tuple[Any, ...]:
         fits = isinstance(value, list) and len(value) <= 10
-        if not fits or any(not isinstance(one, kind) or isinstance(one, bool) for one in value):
+        if not fits or any(not isinstance(entry, kind) or isinstance(entry, bool) for entry in value):
             raise InvalidVote(f"{name} must be a short list. Reload the page.")
         return tuple(value)
 
@@ -169,10 +169,10 @@ class RateActions:
             persona = Persona.parse(data.text("persona").splitlines())
             turn_request = rate_maker.first_request(persona, message, session, self.variants)
         yield rate_views.writing(self._head(code, annotator), "own", message, len(self.variants))
-        made = self._maker.now(request.session_hash or "", turn_request, None, annotator)
-        if made.failed:
+        generated = self._maker.now(request.session_hash or "", turn_request, None, annotator)
+        if generated.failed:
             raise PalError("A model gave no reply, so there is nothing to rank. Try again.")
-        yield rate_views.board(self._head(code, annotator), self._desk.add_turn(annotator, made))
+        yield rate_views.board(self._head(code, annotator), self._desk.add_turn(annotator, generated))
 
     def account(self, data: Payload, request: gr.Request) -> Iterator[str]:
         """The annotator's id, and what can be done with their data."""
@@ -227,11 +227,11 @@ class RateActions:
         if turn is None:
             yield rate_views.writing(self._head(code, annotator), "next", task.item.user, len(self.variants))
             turn_request = self._desk.request(task.item, secrets.randbelow(MAX_SEED), self.variants.names)
-            made = self._maker.item(request.session_hash or "", task.item, turn_request)
-            if made.failed:
+            generated = self._maker.item(request.session_hash or "", task.item, turn_request)
+            if generated.failed:
                 self._desk.put_back(annotator, task.item.id)
                 raise PalError("A model gave no reply to this item, so another one comes next.")
-            turn = self._desk.add_turn(annotator, made)
+            turn = self._desk.add_turn(annotator, generated)
         yield rate_views.board(self._head(code, annotator, new), turn)
         self._make_ahead(annotator, request)
 

@@ -68,7 +68,7 @@ class _NoLayout(Extension):
 @cache
 def environment() -> Environment:
     """The environment of all templates: a missing value is an error."""
-    made = Environment(
+    jinja = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
         finalize=escape,
@@ -76,7 +76,12 @@ def environment() -> Environment:
         extensions=[_NoLayout],
         auto_reload=False,
     )
-    made.filters |= {"percent": percent, "count": count, "number_word": number_word}
-    made.filters |= {"estimate": estimate, "share": share}
-    made.globals |= {"badges": badges, "describe_decoding": describe_decoding, "marks": MARKS, "words": WORDS}
-    return made
+    jinja.filters |= {"percent": percent, "count": count, "number_word": number_word}
+    jinja.filters |= {"estimate": estimate, "share": share}
+    jinja.globals |= {
+        "badges": badges,
+        "describe_decoding": describe_decoding,
+        "marks": MARKS,
+        "words": WORDS,
+    }
+    return jinja

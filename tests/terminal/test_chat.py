@@ -73,6 +73,15 @@ def test_retry_draws_a_new_seed_and_undo_takes_back():
     assert "Took back: Two" in shown and "The chat is back." in shown
 
 
+def test_a_retry_without_any_reply_brings_the_earlier_replies_back():
+    engine = FakeEngine()
+    _, terminal = talk("One", engine=engine)
+    engine.failing = {"baseline", "stage1", "aligned"}
+    with pytest.raises(PalError, match="no reply .* out of order.* The earlier replies are back"):
+        terminal.answer("/retry")
+    assert terminal.chat.turns[-1].continuing.text == "aligned: reply 1"
+
+
 def test_the_chosen_reply_continues():
     engine = FakeEngine()
     _, terminal = talk("One", "/continue Stage 1", "Two", engine=engine)
