@@ -56,7 +56,7 @@ class Persona:
                 )
             if sentence.casefold() in seen:
                 raise PersonaError(
-                    f"Persona sentence {number} is there twice: “{sentence[:60]}”. Remove one."
+                    f"Persona sentence {number} is there twice: “{sentence[:60].rstrip('.')}”. Remove one."
                 )
             seen.add(sentence.casefold())
         return cls(tuple(sentences))

@@ -65,7 +65,10 @@ def _wire_persona(parts: PersonaParts, actions: PersonaActions) -> None:
 def _wire_chat(parts: ChatParts, actions: TurnActions, turns_at_once: int) -> None:
     both = {"inputs": actions.inputs, "outputs": actions.outputs, **QUIET}
     turn = {"concurrency_id": "turn", "concurrency_limit": turns_at_once, **both}
-    gr.on([parts.message.submit, parts.send.click], actions.send, **turn)
+    several = {
+        "trigger_mode": "multiple"
+    }  # a second one is answered by the server, not dropped in the browser
+    gr.on([parts.message.submit, parts.send.click], actions.send, **several, **turn)
     for index, suggestion in enumerate(parts.suggestions):
         suggestion.click(actions.suggest(index), **turn)
     parts.retry.click(actions.retry, **turn)

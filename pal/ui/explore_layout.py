@@ -12,7 +12,15 @@ from pal.chat.responder import Responder
 from pal.chat.variants import Variants
 from pal.dialogue.persona import MAX_SENTENCES, Example
 from pal.engines.base import Decoding
-from pal.ui.explore_views import column_heads, legend, option_bars, setting_line, status_line, welcome
+from pal.ui.explore_views import (
+    changed,
+    column_heads,
+    legend,
+    option_bars,
+    setting_line,
+    status_line,
+    welcome,
+)
 from pal.ui.templates import number_word
 
 SUGGESTIONS = 4
@@ -43,6 +51,7 @@ class PersonaParts:
     example: gr.Radio
     text: gr.Textbox
     use_text: gr.Button
+    text_notice: gr.HTML
 
 
 @dataclass(frozen=True)
@@ -99,7 +108,7 @@ def persona_editor(examples: Sequence[Example], responder: Responder) -> Persona
     gr.HTML(f"<h2>Persona</h2><p>Who all {number} models are. Edit it at any time.</p>")
     with gr.Accordion(f"{len(examples)} example personas", open=False, elem_id="pal-gallery") as gallery:
         example = gr.Radio(
-            [one.title for one in examples],
+            [item.title for item in examples],
             value=examples[0].title,
             label="Example personas",
             show_label=False,
@@ -108,8 +117,8 @@ def persona_editor(examples: Sequence[Example], responder: Responder) -> Persona
         )
     key = gr.HTML(legend(None), elem_id="pal-legend")
     texts = first + [""] * (MAX_SENTENCES - len(first))
-    made = [_row(number, text, number <= len(first)) for number, text in enumerate(texts, 1)]
-    frames, rows, up, remove, bars = zip(*made, strict=True)
+    row_parts = [_row(number, text, number <= len(first)) for number, text in enumerate(texts, 1)]
+    frames, rows, up, remove, bars = zip(*row_parts, strict=True)
     none_bar = gr.HTML("", elem_id="pal-none-row")
     gr.HTML(setting_line(responder.settings, responder.variants), elem_id="pal-setting-line")
     status = gr.HTML(status_line(first), elem_id="pal-status")
@@ -119,20 +128,24 @@ def persona_editor(examples: Sequence[Example], responder: Responder) -> Persona
     with gr.Accordion("Paste as text", open=False, elem_id="pal-as-text"):
         text = gr.Textbox(label="One sentence a line", lines=4, max_lines=12, elem_id="pal-persona-text")
         use_text = gr.Button("Use these sentences", size="sm", elem_id="pal-use-text")
-    buttons = (add, surprise, gallery, example, text, use_text)
+        text_notice = gr.HTML("", elem_id="pal-text-notice")
+    buttons = (add, surprise, gallery, example, text, use_text, text_notice)
     return PersonaParts(shown, frames, rows, bars, none_bar, key, up, remove, status, *buttons)
 
 
 def probabilities(parts: PersonaParts, rows: Sequence[str], last: ChatTurn | None) -> dict[gr.HTML, str]:
-    """The bars below ``rows``, the rows a visitor sees, for the last turn.
-
-    A sentence that has been edited since then has no bars.
-    """
+    """What stands below ``rows``, the rows a visitor sees: the last turn's bars, or that the
+    sentence has changed since then."""
     known = last.persona.sentences if last else ()
-    options = [known.index(text) + 1 if (text := " ".join(row.split())) in known else None for row in rows]
-    options += [None] * (len(parts.bars) - len(options))
-    bars = {bar: option_bars(last, option) for bar, option in zip(parts.bars, options, strict=True)}
-    return {**bars, parts.none_bar: option_bars(last, 0)}
+    below = []
+    for row in rows:
+        text = " ".join(row.split())
+        if text in known:
+            below.append(option_bars(last, known.index(text) + 1))
+        else:
+            below.append(changed() if text and last else "")
+    below += [""] * (len(parts.bars) - len(below))
+    return {**dict(zip(parts.bars, below, strict=True)), parts.none_bar: option_bars(last, 0)}
 
 
 def _settings(variants: Variants) -> tuple[gr.Number, tuple[gr.Number, ...]]:
@@ -182,9 +195,10 @@ def _composer(example: Example, variants: Variants, judges: bool) -> dict:
             container=False,
             elem_id="pal-continued",
         )
-        retry = gr.Button("Retry", size="sm", elem_id="pal-retry", min_width=60, scale=0)
-        undo = gr.Button("Undo", size="sm", elem_id="pal-undo", min_width=60, scale=0)
-        clear = gr.Button("Clear", size="sm", elem_id="pal-clear", min_width=60, scale=0)
+        small = {"size": "sm", "min_width": 60, "scale": 0, "interactive": False}
+        retry = gr.Button("Retry", elem_id="pal-retry", **small)
+        undo = gr.Button("Undo", elem_id="pal-undo", **small)
+        clear = gr.Button("Clear", elem_id="pal-clear", **small)
         judge = gr.Checkbox(
             True,
             label="Show badges",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from pal.ui.explore_views import status_line
 from pal.ui.pages import notice_html
 
 Values = dict[Any, Any]
+LIST_MARK = re.compile(r"^\s*(?:[-*+•–]|\d{1,2}[.)])\s+")
 
 
 def remove(rows: Sequence[str], index: int) -> list[str]:
@@ -42,12 +44,13 @@ def add(rows: Sequence[str]) -> list[str]:
 
 
 def from_text(text: str | None) -> list[str]:
-    """Rows from text with one sentence a line.
+    """Rows from text with one sentence a line; the marks of a list are no part of a sentence.
 
     Raises:
         PersonaError: the sentences break a limit.
     """
-    return list(Persona.parse((text or "").splitlines()).sentences)
+    lines = [LIST_MARK.sub("", line) for line in (text or "").splitlines()]
+    return list(Persona.parse(lines).sentences)
 
 
 class PersonaActions:
@@ -80,6 +83,7 @@ class PersonaActions:
             parts.text,
             parts.example,
             parts.gallery,
+            parts.text_notice,
             self._chat.notice,
             *self._chat.suggestions,
         ]
@@ -106,11 +110,11 @@ class PersonaActions:
 
     def use_text(self, values: Values) -> Values:
         """Sentences from the text box, which is emptied; on a problem both stay
-        as they are."""
+        as they are, and it is told beside the box."""
         try:
             rows = from_text(values[self._persona.text])
         except PersonaError as error:
-            return {self._chat.notice: notice_html(str(error))}
+            return {self._persona.text_notice: notice_html(str(error))}
         return {**self._show(values, rows), self._persona.text: ""}
 
     def use_example(self, values: Values) -> Values:
@@ -147,6 +151,7 @@ class PersonaActions:
             parts.status: status_line(rows),
             parts.add: gr.update(interactive=len(rows) < MAX_SENTENCES),
             self._chat.notice: "",
+            parts.text_notice: "",
             **self._bars(values, rows),
         }
 

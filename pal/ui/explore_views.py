@@ -62,6 +62,11 @@ def option_bars(last: ChatTurn | None, option: int | None) -> str:
     return "" if last is None or option is None else _render("option_bars", last, option)
 
 
+def changed() -> str:
+    """Below a sentence that the last turn did not know."""
+    return _render("changed")
+
+
 def setting_line(settings: Mapping[str, SelectionSettings], variants: Variants) -> str:
     """How a sentence is selected, by name."""
     return _render("setting_line", setting_names(settings, variants))

@@ -114,11 +114,11 @@ def test_fifty_sentences_as_text_are_refused_and_stay_in_the_box(serve):
     many = "\n".join(f"I am number {n}." for n in range(50))
     visitor.values[visitor.component("pal-persona-text")] = many
     visitor.fire("pal-use-text")
-    assert "has 50 sentences" in visitor.shown("pal-notice")
+    assert "has 50 sentences" in visitor.shown("pal-text-notice")
     assert visitor.shown("pal-persona-text") == many
     visitor.values[visitor.component("pal-persona-text")] = "I sing.\nI dance."
     visitor.fire("pal-use-text")
-    assert visitor.shown("pal-notice") == "" == visitor.shown("pal-persona-text")
+    assert visitor.shown("pal-text-notice") == "" == visitor.shown("pal-persona-text")
     assert "2 of 9 sentences" in visitor.shown("pal-status")
 
 
@@ -166,6 +166,48 @@ def test_stop_ends_the_turn_and_keeps_what_was_written(serve):
     assert not talking.is_alive() and engine.cancelled.is_set()
     live = visitor.shown("pal-live")
     assert "aligned:" in live and "finished" not in live and "stopped" in live
+
+
+def test_a_message_during_a_turn_is_answered_and_not_dropped(serve):
+    engine = FakeEngine(gate=threading.Event())
+    visitor, again = (Visitor(url, "one") for url in [serve(engine)] * 2)
+    for event in (("pal-send", "click"), ("pal-message", "submit")):
+        assert visitor.dependency(*event)["trigger_mode"] == "multiple"
+    talking = threading.Thread(target=visitor.say, args=("Hi",))
+    talking.start()
+    assert engine.waiting.wait(60)
+    again.values[again.component("pal-message")] = "And now?"
+    again.http.post("/gradio_api/queue/join", json=again.body("pal-send", "click")).raise_for_status()
+    talking.join(60)  # hears of both, and stops listening when one has ended
+    assert "still being written" in visitor.shown("pal-notice") and engine.turns == 1
+    engine.gate.set()
+
+
+def test_what_cannot_be_done_is_not_offered(serve):
+    visitor = Visitor(serve(), "one")
+
+    def offered() -> set[str]:
+        names = ("pal-retry", "pal-undo", "pal-clear")
+        return {name for name in names if visitor.components[visitor.component(name)]["props"]["interactive"]}
+
+    assert offered() == set()
+    visitor.say("Hi")
+    assert offered() == {"pal-retry", "pal-undo", "pal-clear"}
+    visitor.fire("pal-clear")
+    assert offered() == {"pal-undo"}
+    visitor.fire("pal-undo")
+    visitor.fire("pal-undo")
+    assert offered() == set()
+
+
+def test_a_sentence_that_changed_since_the_last_reply_says_so(serve):
+    visitor = Visitor(serve(), "one")
+    visitor.say("Hi")
+    visitor.values[visitor.component("pal-persona-text")] = "- I sing.\n2. I dance."
+    visitor.fire("pal-use-text")
+    shown = [str(value) for value in visitor.values.values()]
+    assert "I sing." in shown and "I dance." in shown
+    assert sum("Changed since the last reply" in value for value in shown) == 2
 
 
 def test_nobody_stops_another_visitors_turn(serve):

@@ -42,6 +42,10 @@ def test_text_becomes_rows_unless_it_breaks_a_limit():
         "I am a nurse.",
         "I have a cat.",
     ]
+    marked = "- I sail.\n* I am 5 feet tall.\n3. I have 2 cats.\n• I cook.\n1980 was my year."
+    assert explore_persona.from_text(marked) == [
+        "I sail.", "I am 5 feet tall.", "I have 2 cats.", "I cook.", "1980 was my year."
+    ]  # fmt: skip
     with pytest.raises(PersonaError, match="has 50 sentences"):
         explore_persona.from_text("\n".join(f"I am number {n}." for n in range(50)))
     with pytest.raises(PersonaError, match="empty"):

@@ -63,7 +63,7 @@ def explore() -> Iterator[str]:
         views.legend(None),
         views.transcript(turns),
     )
-    yield from (views.setting_line({}, VARIANTS), views.status_line(PERSONA.sentences))
+    yield from (views.changed(), views.setting_line({}, VARIANTS), views.status_line(PERSONA.sentences))
     yield templates.render("explore.html", "setting_line", HOSTILE)
     yield templates.render("explore.html", "status_line", HOSTILE, False)
     for turn in turns:

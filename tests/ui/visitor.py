@@ -79,6 +79,7 @@ class Visitor:
     def _apply(self, dependency: dict, data: list) -> None:
         for id, value in zip(dependency["outputs"], data, strict=True):
             if isinstance(value, dict) and value.get("__type__") == "update":
+                self.components[id]["props"].update(value)
                 if "value" in value:
                     self.values[id] = value["value"]
             elif self.components[id]["type"] != "state":
