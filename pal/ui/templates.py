@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.ext import Extension
 from markupsafe import Markup
 
-from pal.chat.wording import MARKS, WORDS, badges, describe_decoding, percent
+from pal.chat.wording import MARKS, badges, describe_decoding, percent
 from pal.settings import REPOSITORY
 from pal.statistics import Estimate
 
@@ -78,10 +78,5 @@ def environment() -> Environment:
     )
     jinja.filters |= {"percent": percent, "count": count, "number_word": number_word}
     jinja.filters |= {"estimate": estimate, "share": share}
-    jinja.globals |= {
-        "badges": badges,
-        "describe_decoding": describe_decoding,
-        "marks": MARKS,
-        "words": WORDS,
-    }
+    jinja.globals |= {"badges": badges, "describe_decoding": describe_decoding, "marks": MARKS}
     return jinja

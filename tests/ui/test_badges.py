@@ -49,14 +49,16 @@ def test_what_a_reply_says_is_there_in_words_and_not_in_colour_alone():
 
 def test_what_is_wrong_is_said_in_words():
     findings = (
-        Finding("number", f"says 3, the persona says {HOSTILE}", 0, True),
+        Finding("number", "says 3, the persona says <5>", 0, True),
         Finding("person", "says of the speaker what the persona says of the brother", 1, False),
     )
-    html = reply_badges(replace(judged(), findings=findings), SENTENCES)
-    assert "contradicts</b> I am a nurse. <em>says 3, the persona says &lt;img" in html
+    html = reply_badges(replace(judged(), findings=findings))
+    assert "contradicts</b> I am a nurse. <em>says 3, the persona says &lt;5&gt;" in html
     assert "differs from</b> I have a cat. <em>says of the speaker what" in html
     assert "neutral: I sail.</span>" in html  # the whole reply's contradiction alone claims nothing
-    panel = sentence_badge(replace(judged(), findings=findings), SENTENCES, 1, "Aligned")
+    panel = render(
+        "explore.html", "sentence_badge", "Aligned", replace(judged(), findings=findings), SENTENCES, 1
+    )
     assert "Aligned: differs from this <em>says of" in panel
 
 

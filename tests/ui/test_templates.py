@@ -18,6 +18,7 @@ from pal.chat.responder import Judged
 from pal.chat.selection import choose
 from pal.chat.strategies import Selected
 from pal.chat.variants import Variants, shipped
+from pal.dialogue.findings import Finding
 from pal.dialogue.persona import Example, Persona
 from pal.dialogue.turns import Exchange
 from pal.engines.base import Decoding, Delta, Done, Failed
@@ -52,7 +53,9 @@ def chat_turns() -> Iterator[ChatTurn]:
         turn = turn.after(Done(variant, HOSTILE, 1, 1, 0.0)).after(Judged(variant, ROWS))
     turn = turn.after(Selected("aligned", choose([0.1, 0.8, 0.1]), (0.1, 0.8, 0.1), 1))
     yield turn.after(Selected("stage1", choose([0.8, 0.1, 0.1]), (0.8, 0.1, 0.1), 1))
-    yield turn.after(Judged("aligned", ((0.1, 0.8, 0.1),) * 2)).after(Judged("stage1", None, HOSTILE))
+    wrong = (Finding("number", HOSTILE, 0, True), Finding("name", HOSTILE, 1, False))
+    turn = turn.after(Judged("aligned", ((0.1, 0.8, 0.1),) * 2, findings=wrong))
+    yield turn.after(Judged("stage1", None, HOSTILE))
 
 
 def explore() -> Iterator[str]:
