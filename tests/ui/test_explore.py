@@ -30,6 +30,9 @@ def test_the_endpoint_answers_for_all_three_and_can_be_continued(serve):
     prompts = {request.variant: read(request.tokens) for request in engine.select_requests[2:]}
     assert "aligned: first" in prompts["stage1"] and "1: I am a nurse." in prompts["stage1"]
     assert "1: I am a nurse." not in prompts["aligned"]
+    assert {request.session for request in engine.select_requests + engine.reply_requests} == {""}, (
+        "a program takes no visitor's place in the cache"
+    )
 
 
 def test_the_endpoint_says_what_replies_say_about_each_sentence(serve):

@@ -62,6 +62,31 @@ def test_a_turn_ahead_waits_in_line_but_a_visitor_does_not(maker):
     assert taken[0].item == "item-2"
 
 
+def test_what_is_made_ahead_goes_last_in_the_engine_until_somebody_waits_for_it(maker):
+    gate, cancels = threading.Event(), []
+    make = Maker(gate=gate)
+
+    def watched(asked, item, owner, cancel):
+        cancels.append(cancel)
+        return make(asked, item, owner, cancel)
+
+    turns = maker(watched)
+    turns.ahead("anna", *request(1))
+    assert make.waiting.wait(60)
+    assert cancels[0].background
+    asking = threading.Thread(target=turns.item, args=("anna", *request(1)))
+    asking.start()
+    while cancels[0].background:
+        assert asking.is_alive()
+    gate.set()
+    asking.join(60)
+
+
+def test_an_item_takes_no_chats_place_in_the_engines_cache(tmp_path):
+    desk = host(tmp_path).desk
+    assert desk.request(scene.item(1), 7, shipped().names).session == ""
+
+
 def test_leaving_stops_only_what_nobody_else_waits_for(maker):
     gate = threading.Event()
     make = Maker(gate=gate)
