@@ -290,7 +290,8 @@ def _negation(clause: Clause, known: Clause, place: int, shared: frozenset[str])
         clause.attitude
         and clause.negated
         or clause.attitude < 0
-        or not shared - (_LIGHT if known.negated else set())
+        or shared <= _LIGHT
+        and not (clause.negated and bare <= _LIGHT)  # “I do not drink beer” does not deny “I drink tea”
     ):
         return
     if bare and len(shared) / len(bare) >= _OVERLAP and known.tense in ("now", "event"):

@@ -28,6 +28,23 @@ def test_a_sentence_agrees_with_itself(kind, sentence, right, wrong):
     assert findings([sentence], sentence) == ()
 
 
+@pytest.mark.parametrize(
+    "sentence, reply",
+    [
+        ("I drink five cups of coffee a day.", "I do not drink alcohol."),
+        ("I have never eaten meat.", "I eat fish."),
+        ("I play the banjo.", "I don't play football."),
+        ("I was born in Naples.", "I am from Italy."),
+        ("My husband teaches maths at the university.", "I teach art."),
+        ("I own over a thousand records.", "I have 1010 records."),
+        ("I have been a postman for eighteen years.", "I am forty-four years old."),
+        ("I like jazz.", "When I am not listening to jazz, I read."),
+    ],
+)
+def test_what_only_sounds_alike_is_not_found(sentence, reply):
+    assert findings([sentence], reply) == ()
+
+
 def test_a_finding_says_what_is_wrong_and_about_which_sentence():
     persona = ["I live in Leeds.", "I drink five cups of coffee a day."]
     [finding] = findings(persona, "I drink three cups of coffee.")
