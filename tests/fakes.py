@@ -53,7 +53,7 @@ class FakeEngine:
     """
 
     identity = Identity("fake engine", "0", "no base", "none", {}, 1)
-    tokenizer = CharTokenizer()
+    renderer = Renderer(CharTokenizer())
     variants = shipped().names
 
     def __init__(

@@ -14,7 +14,6 @@ from pal.chat.conversation import Chat, ChatTurn
 from pal.chat.responder import ConsistencyScorer, Judged, Responder, TurnRequest
 from pal.chat.selection import SelectionSettings
 from pal.chat.variants import Variants, read_variants
-from pal.dialogue.prompt import Renderer
 from pal.engines.base import Cancel, Delta, Engine
 from pal.errors import CheckpointError, PalError
 from pal.settings import Settings
@@ -42,9 +41,7 @@ def build_responder(settings: Settings, engine: Engine | None = None) -> Respond
 
         encoder = MiniLMEncoder(fetch_encoder())
     engine = engine or engines.open(settings, variants.adapters)
-    return Responder(
-        engine, Renderer(engine.tokenizer), variants, selection, encoder, consistency_model(settings)
-    )
+    return Responder(engine, engine.renderer, variants, selection, encoder, consistency_model(settings))
 
 
 def consistency_model(settings: Settings, folder: Path | None = None) -> ConsistencyScorer | None:

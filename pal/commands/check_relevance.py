@@ -19,7 +19,7 @@ import json
 from pathlib import Path
 
 from pal.dialogue.readers import read_dialogues
-from pal.evaluation.contenders import open_encoder, open_renderer
+from pal.evaluation.contenders import open_encoder
 from pal.evaluation.relevance import COMPARED, USED, EmbeddingRelevance, LikelihoodRatio, check, trials
 from pal.evaluation.turns import PARTS, choose_turns
 from pal.files import sha256, write_text
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         DataError: the data cannot be used.
         CheckpointError: a model is missing.
     """
-    from pal.models.bases import load_base_model
+    from pal.models.bases import load_base_model, open_renderer
 
     choice = choose_turns(read_dialogues(args.data), seed=args.seed, part=args.part)
     drawn = trials(choice.dialogues, args.limit, args.seed)

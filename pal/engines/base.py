@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
-from pal.dialogue.prompt import Tokenizer
+from pal.dialogue.prompt import Renderer
 
 
 @dataclass(frozen=True)
@@ -160,12 +160,12 @@ class Engine(Protocol):
 
     Attributes:
         identity: what it is; one fingerprint for records, journals and caches.
-        tokenizer: of the base that it serves.
+        renderer: of the base that it serves: its tokenizer, its turn markers and its context.
         variants: names of the variants it has.
     """
 
     identity: Identity
-    tokenizer: Tokenizer
+    renderer: Renderer
     variants: tuple[str, ...]
 
     def select(self, requests: Sequence[SelectRequest], cancel: Cancel) -> Answers:

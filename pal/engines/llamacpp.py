@@ -14,7 +14,7 @@ from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 
-from pal.dialogue.prompt import CONTEXT_TOKENS, FORMAT, BaseTokenizer
+from pal.dialogue.prompt import FORMAT, Renderer
 from pal.engines.base import (
     Answers,
     Cancel,
@@ -31,7 +31,7 @@ from pal.engines.llamacpp_server import REPLY_ROOM, Session, VariantServer
 from pal.errors import EngineError
 from pal.files import sha256
 from pal.models.adapters import adapter_hash, adapter_path, gguf_adapter, merged_gguf
-from pal.models.bases import base_tokenizer_path, fetch_base
+from pal.models.bases import BASE, fetch_base, open_renderer
 from pal.models.hub import noted_sha256
 
 PARKED_BYTES = 2**30  # on disk, for the caches of chats that are not in memory, all variants together
@@ -126,7 +126,7 @@ class LlamaCppEngine:
         self._workers = {variant: Worker() if parallel else shared for variant in loras}
         settings = {
             "slots": slots,
-            "context": CONTEXT_TOKENS + REPLY_ROOM,
+            "context": BASE.context + REPLY_ROOM,
             "threads": threads or _cores(),
             "parked_bytes": parked_bytes // max(len(loras), 1),
         }
@@ -191,9 +191,9 @@ class LlamaCppEngine:
         )
 
     @cached_property
-    def tokenizer(self) -> BaseTokenizer:
+    def renderer(self) -> Renderer:
         """The base's own."""
-        return BaseTokenizer(base_tokenizer_path())
+        return open_renderer()
 
     def select(self, requests: Sequence[SelectRequest], cancel: Cancel) -> Answers:
         """One answer per request, as each is ready; after ``cancel``, Failed."""

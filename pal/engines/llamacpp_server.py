@@ -26,9 +26,7 @@ from pathlib import Path
 from pal.engines.base import Decoding
 from pal.errors import EngineError
 
-REPLY_ROOM = (
-    256  # context tokens beyond pal.dialogue.prompt.CONTEXT_TOKENS, for the chosen sentence and the reply
-)
+REPLY_ROOM = 256  # context tokens beyond the base's, for the chosen sentence and the reply
 _BATCH = 32  # prompt tokens between two looks at a stop request; also bounds the compute buffers
 _BIAS = 100.0  # added to every option, so that no other token has any probability
 _PARKING_SECONDS = 30

@@ -17,7 +17,6 @@ from pal import engines
 from pal.chat.responder import Encoder, Responder
 from pal.chat.selection import PURE, TunedSelection, read_selection
 from pal.chat.variants import Variant, Variants, read_variants
-from pal.dialogue.prompt import Renderer
 from pal.errors import DataError
 from pal.evaluation.walk import GOLD, NOTHING, PREDICTED
 from pal.files import sha256
@@ -129,9 +128,7 @@ def opened(settings: Settings, variants: Variants, *, prior: bool = True) -> Ite
     """
     engine = engines.open(settings, variants.adapters)
     try:
-        yield Responder(
-            engine, Renderer(engine.tokenizer), variants, encoder=open_encoder() if prior else None
-        )
+        yield Responder(engine, engine.renderer, variants, encoder=open_encoder() if prior else None)
     finally:
         engine.close()
 
@@ -145,14 +142,6 @@ def open_encoder() -> Encoder:
     from pal.models.encoder import MiniLMEncoder, fetch_encoder
 
     return MiniLMEncoder(fetch_encoder())
-
-
-def open_renderer() -> Renderer:
-    """The renderer over the base's tokenizer."""
-    from pal.dialogue.prompt import BaseTokenizer
-    from pal.models.bases import base_tokenizer_path
-
-    return Renderer(BaseTokenizer(base_tokenizer_path()))
 
 
 def weights_hash(variant: Variant) -> str | None:

@@ -25,7 +25,6 @@ from pal.evaluation.contenders import (
     Contender,
     describe_engine,
     open_encoder,
-    open_renderer,
     opened,
 )
 from pal.evaluation.journal import Journal, Record
@@ -34,6 +33,7 @@ from pal.evaluation.relevance import EmbeddingRelevance, Relevance
 from pal.evaluation.turns import Choice, MeasuredDialogue
 from pal.evaluation.walk import GREEDY, OncePerTurn, Walk, WalkSettings
 from pal.files import sha256
+from pal.models.bases import open_renderer
 from pal.models.consistency import ConsistencyModel
 from pal.settings import Settings
 

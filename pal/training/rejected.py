@@ -35,7 +35,6 @@ from pal.dialogue.turns import Exchange
 from pal.engines.base import Cancel, Decoding, Done, Engine, Failed, ReplyRequest
 from pal.errors import DataError, EngineError
 from pal.evaluation.answers import check_answer
-from pal.models.bases import open_renderer
 from pal.models.consistency import ConsistencyModel
 from pal.models.contradictions import ConsistencyScorer
 from pal.settings import Settings
@@ -275,7 +274,7 @@ def pairs_from_data(
     judge = AnswerJudge(ConsistencyModel.load())
     engine = engines.open(settings, {"stage1": stage1})
     try:
-        sampler = Sampler(engine, "stage1", open_renderer(), recipe.seed)
+        sampler = Sampler(engine, "stage1", engine.renderer, recipe.seed)
         with tqdm(total=len(prompted), desc="pairs", unit="prompt") as bar:
             write_pairs(prompted, out, sampler, recipe, judge, bar.update)
     finally:

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from pal.chat.session import consistency_model
+from pal.chat import session
+from pal.chat.session import build_responder, consistency_model
+from pal.dialogue.prompt import Renderer, TurnMarkers
 from pal.errors import CheckpointError
 from pal.models.consistency import FOLDER, ConsistencyModel
 from pal.settings import Settings
+from tests.fakes import CharTokenizer, FakeEngine, read
 
 
 def test_the_repositorys_model_is_taken_unless_the_setting_turns_it_off(monkeypatch):
@@ -43,3 +46,13 @@ def test_importing_what_serves_loads_no_model_library(module):
     root = Path(__file__).parents[2]
     run = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_a_chat_speaks_the_markers_of_its_engines_base(monkeypatch):
+    monkeypatch.setattr(session, "selection_settings", lambda *_: {})
+    engine = FakeEngine()
+    engine.renderer = Renderer(CharTokenizer(), TurnMarkers("<turn>", "</turn>"), 100)
+    responder = build_responder(Settings(consistency=False), engine)
+    prompt = read(responder.renderer.selection_prompt(["I sail."], (), "Hi!"))
+    assert prompt.startswith("<turn>system\n") and "Hi!</turn>" in prompt and "<|im_" not in prompt
+    assert responder.renderer.context == 100

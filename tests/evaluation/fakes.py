@@ -30,7 +30,7 @@ class ScriptedEngine:
     """``select`` and ``reply`` are given the variant and the prompt's text."""
 
     identity = Identity("scripted", "0", "no base", "none", {}, 1)
-    tokenizer = CharacterTokenizer()
+    renderer = Renderer(CharacterTokenizer())
     variants = shipped().names
 
     def __init__(
