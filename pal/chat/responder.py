@@ -168,8 +168,8 @@ class _Turn:
         self._until_selected = until_selected
         self._waiting: dict[str, Select | Generate] = {}
         sentences, encoder = request.persona.sentences, responder.encoder
-        cosines: Callable[[], Sequence[float] | None] = cache(
-            lambda: encoder.cosines(request.user, sentences) if encoder is not None else None
+        cosines: Callable[[str], Sequence[float] | None] = cache(
+            lambda text: encoder.cosines(text, sentences) if encoder is not None else None
         )
         self._steps: dict[str, Steps] = {
             variant: responder.variants[variant].strategy.steps(

@@ -30,8 +30,8 @@ class Situation:
         user: the message to reply to.
         renderer: turns these into token ids.
         settings: how the variant's distribution becomes a selection.
-        cosines: embedding cosine of the message with each sentence, or None
-            without an encoder. Computed on the first call, once for all variants.
+        cosines: embedding cosine of a text, such as the message or a draft, with
+            each sentence; None without an encoder. Computed once for all variants.
     """
 
     variant: str
@@ -40,7 +40,7 @@ class Situation:
     user: str
     renderer: Renderer
     settings: SelectionSettings
-    cosines: Callable[[], Sequence[float] | None]
+    cosines: Callable[[str], Sequence[float] | None]
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class SelectThenGenerate:
         renderer, sentences = situation.renderer, situation.sentences
         prompt = renderer.selection_prompt(sentences, situation.history, situation.user)
         options = yield Select(prompt, renderer.option_ids(len(sentences)))
-        cosines = situation.cosines() if situation.settings.prior_weight else None
+        cosines = situation.cosines(situation.user) if situation.settings.prior_weight else None
         selection = combine(options.probabilities, cosines, situation.settings)
         yield Selected(situation.variant, selection, options.probabilities, options.evaluated)
         yield Generate(

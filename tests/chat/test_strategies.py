@@ -183,6 +183,23 @@ def test_a_strategy_of_several_steps_runs_beside_the_others():
     assert kinds(only) == [("Selected", "fourth")]
 
 
+def test_a_strategy_can_retrieve_with_what_it_drafted():
+    class Encoder:
+        def cosines(self, text, sentences):
+            return [float("cat" in text and "cat" in sentence) for sentence in sentences]
+
+    @dataclass(frozen=True)
+    class Retrieve(DraftThenReply):
+        def steps(self, situation):
+            draft = yield Generate([1], shown=False)
+            assert situation.cosines(draft.text) == [0.0, 1.0] and situation.cosines("Hi") == [0.0, 0.0]
+            yield Generate([2])
+
+    responder = fake_responder(FakeEngine(replies=["my cat", "purrs"]), variants=with_fourth(Retrieve()))
+    events = list(replace(responder, encoder=Encoder()).respond(request(histories={"fourth": ()}), Cancel()))
+    assert isinstance(events[-1], Done) and events[-1].text == "fourth: purrs"
+
+
 def test_a_draft_that_fails_ends_its_variant():
     engine = FakeEngine(failing=["fourth"])
     responder = fake_responder(engine, variants=with_fourth(DraftThenReply()))
