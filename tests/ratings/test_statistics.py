@@ -14,7 +14,7 @@ from pal.ratings.ballots import Ballot, agreement, alpha, count, log_strengths, 
 from pal.ratings.items import gold_turn
 from pal.ratings.statistics import position_shares, summary
 from pal.statistics import TwoWayBootstrap
-from pal.ui import leaderboard
+from pal.ui.results import leaderboard_html
 from tests.ratings import scene
 from tests.ratings.votes import campaign, ranks, rating
 
@@ -143,7 +143,7 @@ def test_votes_of_other_campaigns_are_named_and_kept_apart():
     found = summary(old, 1, scene.CAMPAIGN)  # the models have changed, and nobody has voted since
     assert (found.votes, found.results, found.others) == (0, None, (("old", 1),))
     assert "kept apart: old (1)." in found.others_in_words
-    assert found.others_in_words in leaderboard.render(found, shipped())
+    assert found.others_in_words in leaderboard_html(found, shipped())
     assert found.others_in_words in statistics_tables(found)[0]
     assert summary(old, 1).others == () and summary(old, 1).others_in_words == ""
 
