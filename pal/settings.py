@@ -21,7 +21,7 @@ from pal.errors import PalError
 Engine = Literal["auto", "llamacpp"]
 ENGINES: tuple[str, ...] = get_args(Engine)
 PREFIX = "PAL_"
-READ_ELSEWHERE = frozenset(  # by pal.models.bases and by tests
+READ_ELSEWHERE = frozenset(  # by pal.models.hub and by tests
     {"PAL_CACHE", "PAL_REQUIRE_BROWSER", "PAL_REQUIRE_POSTGRESQL"}
 )
 REPOSITORY = Path(__file__).resolve().parents[1]
