@@ -108,14 +108,6 @@ def bleu_from_statistics(total: Sequence[float]) -> float:
     return BLEU.compute_bleu(counts[:4], counts[4:8], counts[8], counts[9], smooth_method="exp").score
 
 
-def corpus_bleu(replies: Sequence[str], golds: Sequence[str]) -> float:
-    """Corpus BLEU of ``replies`` (hypotheses) against ``golds`` (references), 0 to 100.
-
-    Computed by sacrebleu: one reference each, lower-case, 13a words.
-    """
-    return float(_bleu().corpus_score([plain(r) for r in replies], [[plain(g) for g in golds]]).score)
-
-
 def rouge_l(replies: Sequence[str], golds: Sequence[str]) -> list[float]:
     """ROUGE-L F-measure of each pair, in [0, 1], by rouge-score, no stemming."""
     from rouge_score.rouge_scorer import RougeScorer
@@ -131,18 +123,6 @@ def ngrams(text: str, order: int) -> list[tuple[str, ...]]:
     """The n-grams of one text's words; none cross from one text to the next."""
     tokens = words(text)
     return [tuple(tokens[start : start + order]) for start in range(len(tokens) - order + 1)]
-
-
-def distinct(texts: Sequence[str], order: int) -> float:
-    """Different n-grams / all n-grams of that order in the corpus.
-
-    Source: Li et al. 2016 (arXiv 1510.03055), with the number of n-grams, not
-    of words, below the line. It falls as a corpus grows: compare only
-    corpora of equal size. nan when there is no n-gram.
-    """
-    counts = Counter(ngram for text in texts for ngram in ngrams(text, order))
-    total = sum(counts.values())
-    return len(counts) / total if total else math.nan
 
 
 def perplexity(log_probabilities: Sequence[float]) -> float:

@@ -249,7 +249,11 @@ def distinct_statistics(texts: Sequence[str]) -> dict[str, Statistic]:
 
 
 def distinct_statistic(texts: Sequence[str], order: int) -> Statistic:
-    """Distinct-n of the texts whose weight is not zero."""
+    """Distinct-n of the texts whose weight is not zero; nan when there is no n-gram.
+
+    Source: Li et al. 2016 (arXiv 1510.03055), with the number of n-grams, not of words, below the
+    line. It falls as a corpus grows: compare only corpora of equal size.
+    """
     owners = [text_metrics.ngrams(text, order) for text in texts]
     number: dict[tuple[str, ...], int] = {}
     pairs = Counter(

@@ -1,7 +1,6 @@
 """Text metrics against the libraries they come from and against hand counts."""
 
 import math
-import random
 
 import numpy as np
 import pytest
@@ -42,10 +41,16 @@ def test_unigram_f1_counts_words_as_bags(reply, gold, expected):
     assert text_metrics.unigram_f1(reply, gold) == pytest.approx(expected)
 
 
+def bleu(replies, golds):
+    rows = np.array(text_metrics.bleu_statistics(replies, golds))
+    assert rows.shape == (len(replies), text_metrics.BLEU_STATISTICS)
+    return text_metrics.bleu_from_statistics(rows.sum(axis=0))
+
+
 def test_tokenised_and_natural_spelling_of_one_sentence_are_the_same_to_every_metric():
     natural, tokenised = "Yes, I'm a nurse, and I don't smoke.", "yes , i ' m a nurse , and i don ' t smoke ."
     assert text_metrics.unigram_f1(natural, tokenised) == 1
-    assert text_metrics.corpus_bleu([natural], [tokenised]) == pytest.approx(100)
+    assert bleu([natural], [tokenised]) == pytest.approx(100)
     assert text_metrics.rouge_l([natural], [tokenised]) == [1]
     assert text_metrics.words(natural) == text_metrics.words(tokenised)
 
@@ -53,24 +58,14 @@ def test_tokenised_and_natural_spelling_of_one_sentence_are_the_same_to_every_me
 def test_bleu_is_sacrebleus_with_replies_as_hypotheses():
     expected = BLEU(lowercase=True).corpus_score(REPLIES, [GOLDS]).score
     swapped = BLEU(lowercase=True).corpus_score(GOLDS, [REPLIES]).score
-    assert text_metrics.corpus_bleu(REPLIES, GOLDS) == pytest.approx(expected)
+    assert bleu(REPLIES, GOLDS) == pytest.approx(expected)
     assert abs(expected - swapped) > 0.1
 
 
 def test_bleu_golden_value():
     # 1-grams 5/6, 2-grams 3/5, 3-grams 1/4, 4-grams 0/3 smoothed to 1/(2·3); no brevity penalty
     value = 100 * (5 / 6 * 3 / 5 * 1 / 4 * 1 / 6) ** 0.25
-    assert text_metrics.corpus_bleu(["the cat sat on the mat"], ["the cat is on the mat"]) == pytest.approx(
-        value
-    )
-
-
-def test_summed_bleu_statistics_give_the_corpus_score():
-    rows = np.array(text_metrics.bleu_statistics(REPLIES, GOLDS))
-    assert rows.shape == (3, text_metrics.BLEU_STATISTICS)
-    assert text_metrics.bleu_from_statistics(rows.sum(axis=0)) == pytest.approx(
-        text_metrics.corpus_bleu(REPLIES, GOLDS)
-    )
+    assert bleu(["the cat sat on the mat"], ["the cat is on the mat"]) == pytest.approx(value)
 
 
 def test_rouge_l_is_rouge_scores():
@@ -85,19 +80,11 @@ def test_rouge_l_is_rouge_scores():
 
 
 def test_distinct_divides_by_ngrams_and_none_crosses_replies():
-    texts = ["I like tea", "I like tea too"]
-    assert text_metrics.distinct(texts, 1) == pytest.approx(4 / 7)
-    assert text_metrics.distinct(texts, 2) == pytest.approx(3 / 5)
-    assert math.isnan(text_metrics.distinct(["hello"], 2))
-
-
-def test_weighted_distinct_agrees_with_the_plain_one_on_subsets():
-    rng = random.Random(0)
-    texts = [" ".join(rng.choices(["red", "green", "blue", "tea", "milk"], k=6)) for _ in range(12)]
-    statistic = distinct_statistic(texts, 2)
-    for kept in ([1] * 12, [1, 0] * 6):
-        chosen = [text for text, keep in zip(texts, kept, strict=True) if keep]
-        assert statistic(np.array(kept, dtype=float)) == pytest.approx(text_metrics.distinct(chosen, 2))
+    texts, both = ["I like tea", "I like tea too"], np.ones(2)
+    assert distinct_statistic(texts, 1)(both) == pytest.approx(4 / 7)
+    assert distinct_statistic(texts, 2)(both) == pytest.approx(3 / 5)
+    assert distinct_statistic(texts, 2)(np.array([0.0, 1.0])) == pytest.approx(1)
+    assert math.isnan(distinct_statistic(["hello"], 2)(np.ones(1)))
 
 
 def test_perplexity_of_a_uniform_guess_is_the_number_of_options():
