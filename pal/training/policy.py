@@ -13,6 +13,7 @@ from torch import nn
 from pal.dialogue.persona import MAX_SENTENCES
 from pal.dialogue.prompt import TrainingSequence
 from pal.errors import DataError
+from pal.models.bases import BASE
 
 LINEAR_LAYERS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
@@ -48,7 +49,7 @@ class Batch:
 class Policy(nn.Module):
     """Wraps a PEFT model so that one forward gives all that the losses need."""
 
-    base_name = "HuggingFaceTB/SmolLM2-135M-Instruct"
+    base_name = BASE.trained_as[0]
 
     def __init__(self, model: PeftModel, option_ids: Sequence[int]):
         super().__init__()

@@ -110,6 +110,11 @@ def test_the_identity_names_repository_revision_and_file():
     assert other.identity != BASE.identity and other.sha256 == BASE.sha256
 
 
+def test_no_other_file_names_the_base():
+    files = [path for path in REPOSITORY.glob("pal/**/*.py") if BASE.name in path.read_text(encoding="utf-8")]
+    assert files == [REPOSITORY / "pal" / "models" / "bases.py"]
+
+
 def test_a_configuration_that_is_no_json_is_named(tmp_path):
     folder = adapter_of(tmp_path)
     (folder / "adapter_config.json").write_text("[")
