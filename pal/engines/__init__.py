@@ -1,7 +1,7 @@
 """Engines that run the variants: select, and stream replies of several at once.
 
 To add one: implement ``pal.engines.base.Engine`` in a file here, and add its
-name to ``pal.settings.ENGINES`` and its constructor to ``open``.
+name to ``pal.settings.Engine`` and its constructor to ``open``.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ class Base:
     Attributes:
         name: what people call it.
         source: where its GGUF comes from, at which revision; the first file is it.
-        folder: of its files below PAL's cache.
+        folder: of its files below PAL's cache, no other base's: what is derived from it is found there.
         trained_as: Hub ids by which adapters may name it: the model that the
             GGUF was made of, and the GGUF's own repository.
         markers: what opens and closes a turn.
@@ -89,19 +90,16 @@ def base_tokenizer_path(base: Base = BASE) -> Path:
     Raises:
         CheckpointError: the base cannot be got.
     """
-    path = cache_dir() / base.folder / "tokenizer.json"
-    if path.is_file():
-        return path
-    gguf = fetch_base(base)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(".tokenizer.lock")):
-        if not path.is_file():
-            from transformers import AutoTokenizer
 
-            tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
-            with new_file(path) as unfinished:
-                tokenizer.backend_tokenizer.save(str(unfinished))
-    return path
+    def write(path: Path) -> None:
+        from transformers import AutoTokenizer
+
+        gguf = fetch_base(base)
+        tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
+        with new_file(path) as unfinished:
+            tokenizer.backend_tokenizer.save(str(unfinished))
+
+    return _written_once(cache_dir() / base.folder / "tokenizer.json", write)
 
 
 def open_renderer(base: Base = BASE) -> Renderer:
@@ -120,26 +118,33 @@ def base_folder(base: Base = BASE) -> Path:
     Raises:
         CheckpointError: the base cannot be got.
     """
-    folder = cache_dir() / base.folder / "dequantised"
-    if folder.is_dir():
-        return folder
-    gguf = fetch_base(base)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(".dequantised.lock")):
-        if not folder.is_dir():
-            import torch
-            from transformers import AutoModelForCausalLM, AutoTokenizer
 
-            source = {"gguf_file": gguf.name}
-            served = AutoModelForCausalLM.from_pretrained(str(gguf.parent), dtype=torch.float32, **source)
-            config = served.config
-            del config.quantization_config  # save_pretrained refuses a model that came from a GGUF
-            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-            model.load_state_dict(served.state_dict())
-            with new_folder(folder) as unfinished:
-                model.save_pretrained(unfinished)
-                AutoTokenizer.from_pretrained(str(gguf.parent), **source).save_pretrained(unfinished)
-    return folder
+    def write(folder: Path) -> None:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        gguf = fetch_base(base)
+        source = {"gguf_file": gguf.name}
+        served = AutoModelForCausalLM.from_pretrained(str(gguf.parent), dtype=torch.float32, **source)
+        config = served.config
+        del config.quantization_config  # save_pretrained refuses a model that came from a GGUF
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        model.load_state_dict(served.state_dict())
+        with new_folder(folder) as unfinished:
+            model.save_pretrained(unfinished)
+            AutoTokenizer.from_pretrained(str(gguf.parent), **source).save_pretrained(unfinished)
+
+    return _written_once(cache_dir() / base.folder / "dequantised", write)
+
+
+def _written_once(path: Path, write: Callable[[Path], None]) -> Path:
+    """``path``, written by the first process that needs it."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_name(f".{path.stem}.lock")):
+            if not path.exists():
+                write(path)
+    return path
 
 
 def load_base_model(dtype: torch.dtype | None = None, base: Base = BASE) -> PreTrainedModel:
