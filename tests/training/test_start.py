@@ -21,7 +21,7 @@ RECIPE = Recipe(
 @pytest.fixture
 def data(tmp_path, monkeypatch):
     monkeypatch.setattr(sft.bases, "load_base_model", lambda: tiny_model())
-    monkeypatch.setattr(sft, "base_renderer", tiny_renderer)
+    monkeypatch.setattr(sft.bases, "open_renderer", tiny_renderer)
     shutil.copy(REPOSITORY / "assets" / "sample_dialogues.jsonl", tmp_path)
     return tmp_path
 
