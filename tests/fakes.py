@@ -18,6 +18,7 @@ from pal.engines.base import (
     Failed,
     Identity,
     Options,
+    PrefillRequest,
     ReplyRequest,
     SelectRequest,
 )
@@ -75,6 +76,7 @@ class FakeEngine:
         self.turns = 0
         self.select_requests: list[SelectRequest] = []
         self.reply_requests: list[ReplyRequest] = []
+        self.prefills: list[list[PrefillRequest]] = []
 
     def select(self, requests: Sequence[SelectRequest], cancel: Cancel) -> Iterator[Options | Failed]:
         with self._lock:
@@ -117,6 +119,10 @@ class FakeEngine:
             if cancel.is_set:
                 self.cancelled.set()
                 return
+
+    def prefill(self, requests: Sequence[PrefillRequest]) -> None:
+        with self._lock:
+            self.prefills.append(list(requests))
 
     def close(self) -> None:
         pass

@@ -24,6 +24,7 @@ from pal.engines.base import (
     Engine,
     Failed,
     Options,
+    PrefillRequest,
     ReplyRequest,
     SelectRequest,
 )
@@ -137,6 +138,19 @@ class Responder:
             for event in events:
                 if isinstance(event, Selected | Failed):
                     yield event
+
+    def prefill(self, persona: Persona, histories: Mapping[str, Sequence[Exchange]], session: str) -> None:
+        """Let the engine compute what the next turn of a chat begins with, while nobody waits."""
+        sentences = persona.sentences
+        requests = [
+            PrefillRequest(
+                variant,
+                self.renderer.coming_context(sentences, history, selects=self.variants[variant].selects),
+                session,
+            )
+            for variant, history in histories.items()
+        ]
+        self.engine.prefill(requests)
 
     @staticmethod
     def _judge(model: ConsistencyScorer, variant: str, request: TurnRequest, text: str) -> Judged:

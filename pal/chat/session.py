@@ -136,7 +136,8 @@ def run_turn(
     """The chat with ``turn`` as its last turn, again and again until all its
     replies have ended and, with ``judge``, are judged. Text comes at most every
     ``SECONDS_BETWEEN_UPDATES``; everything else at once. ``replaced`` is the turn
-    that this one retries: it comes back when no variant replies.
+    that this one retries: it comes back when no variant replies. At the end the
+    engine is given what the next turn will begin with.
 
     Raises:
         PalError: the chat is full, and nothing was run; or a retry gave no reply.
@@ -170,8 +171,19 @@ def run_turn(
     yield chat.with_last(turn)
     if replaced is not None and turn.continuing is None:
         yield chat.with_last(replaced)
+        prefill(responder, chat.with_last(replaced))
         reason = next((reply.error for reply in turn.replies if reply.error), "it was stopped")
         raise PalError(f"The retry gave no reply ({reason}). The earlier replies are back.")
+    prefill(responder, chat.with_last(turn))
+
+
+def prefill(responder: Responder, chat: Chat) -> None:
+    """Let the engine compute what the chat's next turn begins with, if that turn
+    has the persona and the variants of the last one, while the visitor reads and types."""
+    if not chat.session or not chat.turns:
+        return
+    last = chat.turns[-1]
+    responder.prefill(last.persona, chat.histories(last.persona, last.variants), chat.session)
 
 
 def retry_base(chat: Chat) -> tuple[Chat, ChatTurn]:

@@ -187,6 +187,21 @@ class Renderer:
         first = _first_kept(parts, room)
         return head + [token for part in parts[first:] for token in part] + tail
 
+    def coming_context(
+        self,
+        sentences: Sequence[str],
+        history: Sequence[Exchange],
+        *,
+        selects: bool = True,
+        budget: int | None = None,
+    ) -> list[int]:
+        """What the next prompt will begin with, whatever its message says. How
+        much of a long history it keeps depends on the message's length: one as long as the
+        last is expected."""
+        expected = self.user(history[-1].user) if history and history[-1].user is not None else []
+        room = (self.context if budget is None else budget) - len(expected)
+        return self._context(sentences, history, None, selects, room)
+
     def selection_prompt(
         self,
         sentences: Sequence[str],

@@ -55,6 +55,15 @@ class ReplyRequest:
 
 
 @dataclass(frozen=True)
+class PrefillRequest:
+    """Compute ``tokens``, with which the next prompt of the chat ``session`` begins."""
+
+    variant: str
+    tokens: Sequence[int]
+    session: str
+
+
+@dataclass(frozen=True)
 class Options:
     """Answer to a SelectRequest: probabilities in the order of its options,
     summing to 1. ``evaluated``: prompt tokens newly computed (not cached)."""
@@ -174,6 +183,13 @@ class Engine(Protocol):
     def stream(self, requests: Sequence[ReplyRequest], cancel: Cancel) -> Pieces:
         """Pieces of all replies as they come; one Done or Failed per request.
         After ``cancel`` is set, what was written so far comes as Done."""
+
+    def prefill(self, requests: Sequence[PrefillRequest]) -> None:
+        """What chats will need next, to be computed while no turn runs. Returns
+        at once and never fails. It yields to a turn within one batch of prompt
+        tokens, takes no other chat's place in the cache, and is dropped when a turn or
+        another prefill of its chat begins. It changes no answer, so an engine that keeps
+        no cache does nothing here."""
 
     def close(self) -> None:
         """Stop what runs, wait for it, and free the models; the engine cannot be used afterwards."""

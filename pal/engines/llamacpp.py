@@ -10,6 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -24,9 +25,11 @@ from pal.engines.base import (
     Identity,
     Options,
     Pieces,
+    PrefillRequest,
     ReplyRequest,
     SelectRequest,
 )
+from pal.engines.idle import IdlePrefill
 from pal.engines.llamacpp_server import REPLY_ROOM, Session, VariantServer
 from pal.errors import EngineError
 from pal.files import sha256
@@ -124,6 +127,7 @@ class LlamaCppEngine:
         self._servers: dict[str, VariantServer] = {}
         shared = Worker()
         self._workers = {variant: Worker() if parallel else shared for variant in loras}
+        self._idle = IdlePrefill(self._prefill_now)
         settings = {
             "slots": slots,
             "context": BASE.context + REPLY_ROOM,
@@ -237,9 +241,33 @@ class LlamaCppEngine:
 
         return self._run(requests, work, so_far, cancel)
 
+    def prefill(self, requests: Sequence[PrefillRequest]) -> None:
+        """Computed while no turn runs, where the chat's cache is in memory by then."""
+        self._idle.add([request for request in requests if request.variant in self._servers])
+
+    def _prefill_now(self, requests: Sequence[PrefillRequest], stopped: Stopped) -> list[PrefillRequest]:
+        """Compute on the workers until ``stopped``; those that were stopped."""
+        cancel = Cancel(background=True)
+        ends: queue.SimpleQueue = queue.SimpleQueue()
+
+        def run(request: PrefillRequest) -> None:
+            finished = True
+            try:
+                session = Session(request.session)
+                server = self._servers[request.variant]
+                finished = not stopped() and server.prefill(request.tokens, session, stopped)
+            except Exception as error:  # the turn itself will tell the visitor
+                _log.warning("variant %s could not be prefilled: %s", request.variant, error)
+            ends.put((request, finished))
+
+        for request in requests:
+            self._workers[request.variant].submit(cancel, partial(run, request))
+        return [request for request, finished in (ends.get() for _ in requests) if not finished]
+
     def close(self) -> None:
         """Stop what runs at its next token, wait for it, and free the models."""
         self._closed.set()
+        self._idle.close()
         for worker in self._workers.values():
             worker.close()
         while self._servers:
@@ -255,6 +283,14 @@ class LlamaCppEngine:
         """
         if self._closed.is_set():
             raise EngineError("The engine is closed.")
+        sessions = [request.session for request in requests]
+        with nullcontext() if cancel.background else self._idle.turn(sessions):
+            yield from self._run_jobs(requests, work, so_far, cancel)
+
+    def _run_jobs(
+        self, requests: Sequence, work: Callable, so_far: Callable, cancel: Cancel
+    ) -> Answers | Pieces:
+        """``_run``, while nothing is computed ahead."""
         left = threading.Event()  # the caller is gone or has its answer
         events: queue.SimpleQueue = queue.SimpleQueue()
 

@@ -4,6 +4,10 @@ A fixed six-exchange conversation, all three variants, replies of 18 tokens,
 greedy. The same work is then done by llama.cpp without prefix reuse and by
 plain transformers in fp32, as a newcomer would write it, each in a process of its
 own, one after another, so that neither time nor memory of one leaks into another.
+
+PAL itself is measured twice: with each message sent as soon as the last turn has
+ended, and with the pause of a visitor who reads and types, in which the engine
+computes ahead.
 """
 
 from __future__ import annotations
@@ -39,21 +43,18 @@ MESSAGES = (
     "Nice. Do you have brothers or sisters?",
     "Would you like to have sushi with me some day?",
 )
-MODES = ("pal", "no_reuse", "transformers")
+MODES = ("pal", "pal_paused", "no_reuse", "transformers")
 QUARTERS = 4
 
 
 def summarise(measured: dict[str, dict]) -> dict[str, object]:
     """Medians over turns (seconds), ratios of medians, memory and start-up of each mode."""
-    pal = measured["pal"]
+    pal, paused = measured["pal"], measured["pal_paused"]
     turn = statistics.median(pal["turns"])
     report: dict[str, object] = {
-        "turn_seconds": round(turn, 4),
-        "turn_seconds_p95": round(_percentile(pal["turns"], 0.95), 4),
-        "first_token_seconds": round(statistics.median(pal["first"]), 4),
-        "tokens_per_second": round(pal["tokens"] / sum(pal["turns"]), 1),
-        "badges_seconds": round(statistics.median(pal["badges"]), 4),
-        "evaluated_prompt_tokens_per_turn": round(statistics.mean(pal["evaluated"]), 1),
+        **_turns(pal),
+        **{f"{key}_after_pause": value for key, value in _turns(paused).items()},
+        "pause_seconds": paused["pause"],
         "peak_rss_mb": round(pal["peak_rss_mb"], 1),
         "startup_seconds": round(pal["startup"], 2),
         "speedup_vs_transformers": round(statistics.median(measured["transformers"]["turns"]) / turn, 2),
@@ -68,7 +69,21 @@ def summarise(measured: dict[str, dict]) -> dict[str, object]:
     }
     if pal["long"]:
         report |= long_chat(pal["long"]["turns"], pal["long"]["evaluated"])
+        after = long_chat(paused["long"]["turns"], paused["long"]["evaluated"])
+        report |= {f"{key}_after_pause": value for key, value in after.items()}
     return report
+
+
+def _turns(figures: dict) -> dict[str, float]:
+    """Medians of one mode's turns."""
+    return {
+        "turn_seconds": round(statistics.median(figures["turns"]), 4),
+        "turn_seconds_p95": round(_percentile(figures["turns"], 0.95), 4),
+        "first_token_seconds": round(statistics.median(figures["first"]), 4),
+        "tokens_per_second": round(figures["tokens"] / sum(figures["turns"]), 1),
+        "badges_seconds": round(statistics.median(figures["badges"]), 4),
+        "evaluated_prompt_tokens_per_turn": round(statistics.mean(figures["evaluated"]), 1),
+    }
 
 
 def long_chat(seconds: Sequence[float], evaluated: Sequence[int]) -> dict[str, object]:
@@ -109,10 +124,15 @@ def _processor() -> str:
     )
 
 
-def in_own_process(mode: str, repeats: int, long_turns: int) -> dict:
+def in_own_process(mode: str, repeats: int, long_turns: int, pause: float = 0.0) -> dict:
+    """Figures of one mode; ``pause``: seconds between a turn and the next message.
+
+    Raises:
+        EngineError: it failed there.
+    """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    child = context.Process(target=_child, args=(theirs, mode, repeats, long_turns))
+    child = context.Process(target=_child, args=(theirs, mode, repeats, long_turns, pause))
     child.start()
     theirs.close()
     try:
@@ -125,9 +145,9 @@ def in_own_process(mode: str, repeats: int, long_turns: int) -> dict:
     return result
 
 
-def _child(pipe, mode: str, repeats: int, long_turns: int) -> None:
+def _child(pipe, mode: str, repeats: int, long_turns: int, pause: float) -> None:
     try:
-        pipe.send(_measure(mode, repeats, long_turns))
+        pipe.send(_measure(mode, repeats, long_turns, pause))
     except Exception as error:  # the parent names it; a traceback here would reach nobody
         pipe.send(f"{type(error).__name__}: {error}")
 
@@ -154,18 +174,18 @@ def open_responder(mode: str):
     return responder
 
 
-def _measure(mode: str, repeats: int, long_turns: int) -> dict:
+def _measure(mode: str, repeats: int, long_turns: int, pause: float = 0.0) -> dict:
     begun = time.perf_counter()
     responder = open_responder(mode)
     startup = time.perf_counter() - begun
-    figures = {"startup": startup, **_no_turns(), "long": {}}
+    figures = {"startup": startup, "pause": pause, **_no_turns(), "long": {}}
     _conversation(responder, MESSAGES[:2], "warm-up", mode, None)
     for repeat in range(repeats):
-        _conversation(responder, MESSAGES, f"chat-{repeat}", mode, figures)
+        _conversation(responder, MESSAGES, f"chat-{repeat}", mode, figures, pause)
     if long_turns:
         figures["long"] = _no_turns()
         messages = [MESSAGES[turn % len(MESSAGES)] for turn in range(long_turns)]
-        _conversation(responder, messages, "long", mode, figures["long"])
+        _conversation(responder, messages, "long", mode, figures["long"], pause)
     figures["selection"] = {name: setting.label for name, setting in responder.settings.items()}
     # Linux gives kilobytes, macOS bytes
     unit = 1024 if sys.platform != "darwin" else 1024 * 1024
@@ -179,7 +199,9 @@ def _no_turns() -> dict:
     return {"turns": [], "first": [], "badges": [], "evaluated": [], "tokens": 0}
 
 
-def _conversation(responder, messages, session: str, mode: str, figures: dict | None) -> None:
+def _conversation(
+    responder, messages, session: str, mode: str, figures: dict | None, pause: float = 0.0
+) -> None:
     from pal.chat.responder import TurnRequest
     from pal.chat.strategies import Selected
     from pal.dialogue.persona import Persona
@@ -190,15 +212,17 @@ def _conversation(responder, messages, session: str, mode: str, figures: dict | 
         # without reuse, every turn is a chat that the engine has never seen
         name = f"{session}-{number}" if mode == "no_reuse" else session
         request = TurnRequest(Persona(SENTENCES), message, histories, decoding, seed=1, session=name)
-        chosen, replies, first = {}, {}, None
+        chosen, replies, first, evaluated = {}, {}, None, 0
         begun = time.perf_counter()
         for event in responder.respond(request, Cancel()):
             if isinstance(event, Delta) and first is None:
                 first = time.perf_counter() - begun
             elif isinstance(event, Selected):
                 chosen[event.variant] = event.selection.selected
+                evaluated += event.evaluated
             elif isinstance(event, Done):
                 replies[event.variant] = event
+                evaluated += event.evaluated
                 seconds = time.perf_counter() - begun  # the badges come after the text
             elif isinstance(event, Failed):
                 raise EngineError(f"{event.variant}: {event.message}")
@@ -210,4 +234,7 @@ def _conversation(responder, messages, session: str, mode: str, figures: dict | 
             figures["badges"].append(whole - seconds)
             figures["first"].append(first)
             figures["tokens"] += sum(done.generated for done in replies.values())
-            figures["evaluated"].append(sum(done.evaluated for done in replies.values()))
+            figures["evaluated"].append(evaluated)
+        if pause:
+            responder.prefill(request.persona, histories, name)
+            time.sleep(pause)

@@ -11,7 +11,17 @@ import torch
 from peft import PeftModel
 
 from pal.dialogue.prompt import FORMAT, BaseTokenizer
-from pal.engines.base import Cancel, Delta, Done, Failed, Identity, Options, ReplyRequest, SelectRequest
+from pal.engines.base import (
+    Cancel,
+    Delta,
+    Done,
+    Failed,
+    Identity,
+    Options,
+    PrefillRequest,
+    ReplyRequest,
+    SelectRequest,
+)
 from pal.models import bases
 from pal.models.adapters import adapter_hash
 
@@ -65,6 +75,9 @@ class PlainTransformers:
             text = self.tokenizer.decode(output).strip()
             yield Delta(request.variant, text)
             yield Done(request.variant, text, len(request.tokens), len(output), time.perf_counter() - begun)
+
+    def prefill(self, requests: Sequence[PrefillRequest]) -> None:
+        """Nothing: no cache is kept."""
 
     def close(self) -> None:
         """Nothing to free before the process ends."""

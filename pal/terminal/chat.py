@@ -15,7 +15,7 @@ from rich.text import Text
 
 from pal.chat.conversation import DEFAULT_CONTINUED, MAX_SEED, Chat, ChatTurn, Reply, parse_seed
 from pal.chat.responder import Responder
-from pal.chat.session import retry_base, run_turn
+from pal.chat.session import prefill, retry_base, run_turn
 from pal.chat.wording import badges, describe_decoding, describe_selection, percent, setting_names
 from pal.dialogue.persona import Example, Persona
 from pal.dialogue.turns import check_message
@@ -261,6 +261,7 @@ class TerminalChat:
         if variant not in variants:
             raise PalError(f"There is no model “{variant[:40]}”; the models are {', '.join(variants.names)}.")
         self.chat = self.chat.continue_with(variant)
+        prefill(self._responder, self.chat)
         self._continued = variant
         self._say(f"The chat continues with {variants.title(variant)}.")
 

@@ -11,7 +11,7 @@ import gradio as gr
 
 from pal.chat.conversation import MAX_SEED, Chat, ChatTurn, parse_decoding, parse_seed
 from pal.chat.responder import Responder
-from pal.chat.session import RunningTurns, retry_base, run_turn
+from pal.chat.session import RunningTurns, prefill, retry_base, run_turn
 from pal.dialogue.persona import Persona
 from pal.dialogue.turns import check_message
 from pal.errors import PalError
@@ -152,9 +152,11 @@ class TurnActions:
     def _continue(self, values: Values, variant: str) -> Values:
         chat: Chat = values[self._chat.chat]
         try:
-            return self._whole(chat.continue_with(variant), self._rows(values))
+            chat = chat.continue_with(variant)
         except PalError as error:
             return {**self._problem(error), self._chat.continued: chat.turns[-1].continued}
+        prefill(self._responder, chat)
+        return self._whole(chat, self._rows(values))
 
     def _turn(self, values: Values, message: str | None, seed: int) -> ChatTurn:
         parts, variants = self._chat, self._responder.variants

@@ -7,7 +7,7 @@ import pytest
 from pal.chat.conversation import Chat, ChatTurn
 from pal.chat.responder import UNJUDGED
 from pal.chat.selection import SelectionSettings
-from pal.chat.session import BROKEN, RunningTurns, retry_base, run_turn
+from pal.chat.session import BROKEN, RunningTurns, prefill, retry_base, run_turn
 from pal.chat.variants import shipped
 from pal.dialogue.persona import Persona
 from pal.engines.base import Cancel, Decoding, Failed
@@ -102,6 +102,35 @@ def test_the_next_turn_sends_the_shared_history_and_own_selections():
     assert "1: I am a nurse." in prompts["stage1"] and "2: I have a cat." not in prompts["stage1"]
     assert "2: I have a cat." in prompts["aligned"]
     assert {request.session for request in engine.select_requests} == {chat.session}
+
+
+def test_after_a_turn_the_engine_is_given_what_the_next_one_begins_with():
+    engine = FakeEngine(replies=["first"], picks=[1, 2])
+    responder = fake_responder(engine)
+    *_, chat = run_turn(responder, Chat().named(), turn("One"), Cancel())
+    [requests] = engine.prefills
+    list(run_turn(responder, chat, turn("Two"), Cancel()))
+    following = {request.variant: read(request.tokens) for request in engine.select_requests[2:]}
+    following["baseline"] = read(engine.reply_requests[3].tokens)
+    for request in requests:
+        start = read(request.tokens)
+        assert start.endswith("aligned: first<|im_end|>\n") and following[request.variant].startswith(start)
+        assert request.session == chat.session
+    assert [request.variant for request in requests] == list(shipped().names)
+
+
+def test_a_retry_that_fails_and_another_continuation_are_prefilled_anew():
+    engine = FakeEngine(replies=["first"])
+    responder = fake_responder(engine)
+    *_, chat = run_turn(responder, Chat().named(), turn("One"), Cancel())
+    prefill(responder, chat.continue_with("stage1"))
+    assert "stage1: first" in read(engine.prefills[1][2].tokens)
+    engine.failing = set(shipped().names)
+    with pytest.raises(PalError, match="earlier replies are back"):
+        list(run_turn(responder, chat.undo()[0], turn("One"), Cancel(), replaced=chat.turns[-1]))
+    assert engine.prefills[2] == engine.prefills[0]
+    prefill(responder, Chat())
+    assert len(engine.prefills) == 3
 
 
 def test_the_prior_is_asked_once_and_only_when_it_counts():

@@ -6,7 +6,16 @@ from collections.abc import Callable
 
 from pal.chat.variants import shipped
 from pal.dialogue.prompt import Renderer
-from pal.engines.base import Delta, Done, Failed, Identity, Options, ReplyRequest, SelectRequest
+from pal.engines.base import (
+    Delta,
+    Done,
+    Failed,
+    Identity,
+    Options,
+    PrefillRequest,
+    ReplyRequest,
+    SelectRequest,
+)
 
 
 class CharacterTokenizer:
@@ -42,6 +51,7 @@ class ScriptedEngine:
         self._select, self._reply, self._fails = select, reply, fails
         self.selections: list[SelectRequest] = []
         self.replies: list[ReplyRequest] = []
+        self.prefills: list[PrefillRequest] = []
         self.closed = False
 
     def select(self, requests, cancel):
@@ -59,6 +69,9 @@ class ScriptedEngine:
             text = self._reply(request.variant, text_of(request.tokens))
             yield Delta(request.variant, text)
             yield Done(request.variant, text, 1, len(text), 0.0)
+
+    def prefill(self, requests):
+        self.prefills += requests
 
     def close(self):
         self.closed = True

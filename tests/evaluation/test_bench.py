@@ -13,7 +13,7 @@ from tests.evaluation.fakes import ScriptedEngine, renderer
 
 def figures(turns, first=0.1, rss=500.0, long=()):
     return {
-        "startup": 2.0, "turns": list(turns), "badges": [0.03] * len(turns),
+        "startup": 2.0, "pause": 3.0, "turns": list(turns), "badges": [0.03] * len(turns),
         "first": [first] * len(turns), "tokens": 54 * len(turns),
         "evaluated": [90] * len(turns), "long": {"turns": list(long), "evaluated": [9] * len(long)},
         "peak_rss_mb": rss, "selection": {"stage1": "pure PAL"},
@@ -24,11 +24,15 @@ def test_medians_ratios_and_memory():
     report = summarise(
         {
             "pal": figures([0.9, 1.0, 1.1], long=[3.0, 1.0, 9.0, 1.1, 1.2]),
+            "pal_paused": figures([0.4, 0.5, 0.6], first=0.05, long=[3.0, 1.0, 9.0, 1.1, 1.1]),
             "no_reuse": figures([2.0, 3.0, 4.0]),
             "transformers": figures([10.0, 8.0, 9.0], rss=900.0),
         }
     )
     assert report["turn_seconds"] == 1.0 and report["first_token_seconds"] == 0.1
+    assert report["turn_seconds_after_pause"] == 0.5 and report["pause_seconds"] == 3.0
+    assert report["first_token_seconds_after_pause"] == 0.05
+    assert report["long_chat_last_over_first_after_pause"] == 1.1
     assert report["speedup_vs_transformers"] == 9.0 and report["speedup_vs_no_reuse"] == 3.0
     assert report["tokens_per_second"] == pytest.approx(54, abs=0.1)
     assert report["peak_rss_mb"] == 500.0 and report["transformers_peak_rss_mb"] == 900.0
@@ -66,12 +70,20 @@ def test_no_verdict_is_remembered_while_badges_are_measured(monkeypatch):
 
 
 def test_what_is_measured_can_be_summarised(monkeypatch):
+    engines, pauses = {}, []
+
     def scripted(mode):
-        engine = ScriptedEngine(lambda variant, prompt, options: (1 / options,) * options)
+        engine = engines[mode] = ScriptedEngine(lambda variant, prompt, options: (1 / options,) * options)
         return Responder(engine, renderer(), shipped())
 
     monkeypatch.setattr(bench, "open_responder", scripted)
-    measured = {mode: bench._measure(mode, 1, 9 if mode == "pal" else 0) for mode in bench.MODES}
+    monkeypatch.setattr(bench.time, "sleep", pauses.append)
+    measured = {
+        mode: bench._measure(mode, 1, 9 if "pal" in mode else 0, 2.5 if mode == "pal_paused" else 0.0)
+        for mode in bench.MODES
+    }
     report = summarise(measured)
     assert len(measured["pal"]["turns"]) == 6 and report["long_chat_turns"] == 9
-    assert report["evaluated_prompt_tokens_per_turn"] == 3
+    assert report["evaluated_prompt_tokens_per_turn"] == 5, "of two selections and three replies"
+    assert pauses == [2.5] * 15 and len(engines["pal_paused"].prefills) == 15 * 3
+    assert not engines["pal"].prefills
