@@ -24,7 +24,7 @@ from markupsafe import Markup
 from pal.chat.variants import shipped
 from pal.dialogue.readers import read_jsonl
 from pal.errors import DataError
-from pal.evaluation.contenders import GOLD_REPLIES, UNTUNED
+from pal.evaluation.contenders import GOLD_REPLIES, UNTUNED, weights_hash
 from pal.evaluation.walk import GOLD, NOTHING
 from pal.files import sha256
 from pal.models.consistency import LABELS
@@ -427,6 +427,15 @@ class Report:
         return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
+def of_earlier_adapters(settings: Mapping[str, Any]) -> bool:
+    """True when what was measured with these settings is not what the repository holds now."""
+    committed = {variant.name: weights_hash(variant) for variant in shipped()}
+    measured = settings.get("adapters") or {
+        name: contender.get("adapter") for name, contender in settings.get("contenders", {}).items()
+    }
+    return any(committed[name] != measured[name] for name in committed.keys() & measured.keys())
+
+
 def _environment() -> Environment:
     """Templates that escape every string as Markdown, unless it is Markup."""
     environment = Environment(
@@ -448,6 +457,7 @@ def _environment() -> Environment:
     environment.globals |= {
         "labels": LABELS,
         "main_metrics": MAIN,
+        "of_earlier_adapters": of_earlier_adapters,
         "parroting_metrics": PARROTING,
         "persona_metrics": PERSONA,
         "pure_metrics": PURE,

@@ -7,9 +7,11 @@ from xml.etree import ElementTree
 
 import pytest
 
+from pal.chat.variants import shipped
 from pal.commands import report
 from pal.errors import DataError
-from pal.evaluation.report import Evaluation, Metric, escaped
+from pal.evaluation.contenders import weights_hash
+from pal.evaluation.report import Evaluation, Metric, escaped, of_earlier_adapters
 from pal.files import sha256
 from pal.settings import REPOSITORY
 from pal.statistics import Estimate
@@ -420,3 +422,11 @@ def test_the_committed_report_is_that_of_the_committed_numbers(tmp_path):
         return [part for part in parts if "## Sample" not in part and "## Commands" not in part]
 
     assert sections(out / "README.md") == sections(committed / "README.md")
+
+
+def test_figures_of_earlier_adapters_say_so():
+    committed = {variant.name: weights_hash(variant) for variant in shipped()}
+    assert not of_earlier_adapters({"adapters": committed}) and not of_earlier_adapters({})
+    assert of_earlier_adapters({"adapters": committed | {"aligned": "another"}})
+    assert of_earlier_adapters({"contenders": {"aligned": {"adapter": "another"}, "own": {"adapter": "x"}}})
+    assert not of_earlier_adapters({"contenders": {"aligned": {"adapter": committed["aligned"]}}})
