@@ -122,7 +122,7 @@ class LlamaCppEngine:
         self.variants = tuple(loras)
         self._base = base
         self._served = next(iter(merged.values())) if merged else base
-        self._hashes = dict(hashes or {name: sha256(path) if path else "" for name, path in loras.items()})
+        self._hashes, self._loras = hashes, dict(loras)
         self._closed = threading.Event()
         self._servers: dict[str, VariantServer] = {}
         shared = Worker()
@@ -185,12 +185,13 @@ class LlamaCppEngine:
     @cached_property
     def identity(self) -> Identity:
         """What it is. The base's file is hashed when it is new or changed."""
+        hashes = self._hashes or {name: sha256(path) if path else "" for name, path in self._loras.items()}
         return Identity(
             "llama.cpp",
             version("xllamacpp"),
             noted_sha256(self._base),
             _quantisation(self._served),
-            self._hashes,
+            dict(hashes),
             FORMAT,
         )
 
