@@ -46,7 +46,8 @@ class PlainTransformers:
         for variant in self.variants[1:]:
             self._model.load_adapter(str(adapters[variant]), adapter_name=variant)
         self._model = self._model.float().eval()
-        self.tokenizer = BaseTokenizer(bases.base_tokenizer_path())
+        self.renderer = bases.open_renderer()
+        self._tokenizer = BaseTokenizer(bases.base_tokenizer_path())
 
     @torch.no_grad()
     def select(self, requests: Sequence[SelectRequest], cancel: Cancel) -> Iterator[Options | Failed]:
@@ -72,7 +73,7 @@ class PlainTransformers:
                 max_new_tokens=limit,
                 min_new_tokens=limit if request.decoding.ignore_end else None,
             )[0, len(request.tokens) :].tolist()
-            text = self.tokenizer.decode(output).strip()
+            text = self._tokenizer.decode(output).strip()
             yield Delta(request.variant, text)
             yield Done(request.variant, text, len(request.tokens), len(output), time.perf_counter() - begun)
 

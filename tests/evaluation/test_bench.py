@@ -5,8 +5,10 @@ import pytest
 
 from pal.chat.responder import Responder
 from pal.chat.variants import shipped
+from pal.engines.base import Cancel, Decoding, ReplyRequest
 from pal.evaluation import bench
 from pal.evaluation.bench import SENTENCES, long_chat, open_responder, summarise
+from pal.evaluation.bench_reference import PlainTransformers
 from pal.models.consistency import ConsistencyModel
 from tests.evaluation.fakes import ScriptedEngine, renderer
 
@@ -87,3 +89,13 @@ def test_what_is_measured_can_be_summarised(monkeypatch):
     assert report["evaluated_prompt_tokens_per_turn"] == 5, "of two selections and three replies"
     assert pauses == [2.5] * 15 and len(engines["pal_paused"].prefills) == 15 * 3
     assert not engines["pal"].prefills
+
+
+@pytest.mark.slow
+def test_the_reference_has_all_that_a_responder_needs():
+    reference = PlainTransformers({"stage1": shipped().adapters["stage1"]})
+    prompt = reference.renderer.reply_prompt(SENTENCES, (), "Hi", None)
+    request = ReplyRequest("stage1", prompt, Decoding(max_tokens=3), 1, "")
+    [piece, done] = reference.stream([request], Cancel())
+    assert piece.text == done.text and done.generated <= 3
+    assert Responder(reference, reference.renderer, shipped().only(["stage1"]))
