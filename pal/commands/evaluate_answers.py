@@ -117,7 +117,7 @@ def _sampled(args: argparse.Namespace, settings: dict[str, Any]) -> list[Answer]
         raise DataError(f"{args.data}: no question that a sentence answers.")
     decoding = Decoding(temperature=args.temperature)
     settings |= describe_models(args.data, variants, tuned)
-    settings |= {"decoding": asdict(decoding), "seed": args.seed}
+    settings |= {"decoding": asdict(decoding), "seed": args.seed, "limit": args.limit}
     with opened(page, variants) as responder:
         settings["engine"] = describe_engine(responder.engine)
         answering = replace(responder, settings=tuned.used)

@@ -416,7 +416,8 @@ class Report:
         if answers := self.measured["answers"]:
             given = answers["settings"].get("replies")
             replies = f" --replies assets/labels/{given['file']}" if given else ""
-            lines.append(f"python -m pal evaluate-answers{replies} --out assets/results/answers.json")
+            limit = f" --limit {answers['settings']['limit']}" if answers["settings"].get("limit") else ""
+            lines.append(f"python -m pal evaluate-answers{replies}{limit} --out assets/results/answers.json")
         if self.measured["bench"]:
             lines.append("python -m pal bench --out assets/results/bench.json")
         return [*lines, report]
